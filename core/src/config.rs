@@ -1,0 +1,4 @@
+//! Config (helper D).
+/// The configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config;

@@ -1,0 +1,264 @@
+//! The event contract between `core` and a runtime: what goes in, what comes out, and when to call again.
+
+use std::net::SocketAddr;
+
+use crate::Tick;
+use crate::config::Config;
+use crate::report::Report;
+use crate::users::Directory;
+
+/// One of the datagram sockets named by `sip.listen`, by its place in that list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u16);
+
+/// One of the stream listeners, by its place in `http.https` followed by `http.http`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u16);
+
+/// A stream connection. The runtime mints the ids of those it accepts; an id is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// One datagram as it was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// The socket that it came in on.
+    pub socket: SocketId,
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// What it carried.
+    pub bytes: &'a [u8],
+}
+
+/// What happened outside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// The time that the last [`Wake`] named has come. Handed in early or twice it does nothing.
+    Timeout,
+    /// A datagram came in.
+    Datagram(Datagram<'a>),
+    /// Several datagrams came in, oldest first.
+    Datagrams(&'a [Datagram<'a>]),
+    /// A listener accepted a connection.
+    Accepted {
+        /// The listener.
+        listener: ListenerId,
+        /// The connection's id, never used before.
+        connection: ConnectionId,
+        /// Who connected.
+        peer: SocketAddr,
+    },
+    /// Bytes came in on a connection.
+    Received {
+        /// The connection.
+        connection: ConnectionId,
+        /// The bytes, in order.
+        bytes: &'a [u8],
+    },
+    /// So many more bytes of what was to be written have gone to the system.
+    Written {
+        /// The connection.
+        connection: ConnectionId,
+        /// How many bytes, since the last such input.
+        bytes: usize,
+    },
+    /// The peer closed the connection or it broke. Nothing more may be said about it.
+    Lost {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// The users file was read anew.
+    Reload(Box<Directory>),
+    /// End what is in set-up, take nothing new: the service is to stop.
+    Drain,
+}
+
+/// How a connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// When everything handed out for it has been written.
+    Flushed,
+    /// At once, whatever is still unwritten.
+    Now,
+}
+
+/// What is to be done outside, in the order in which it was decided.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output<'a> {
+    /// Send a datagram.
+    Datagram {
+        /// By which socket.
+        socket: SocketId,
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// Write bytes to a connection, behind those of before.
+    Write {
+        /// The connection.
+        connection: ConnectionId,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// Close a connection; core has forgotten it already and wants no [`Input::Lost`] for it.
+    Close {
+        /// The connection.
+        connection: ConnectionId,
+        /// Now or when all is written.
+        how: Close,
+    },
+    /// Something that an operator wants to read in the log.
+    Report(&'a Report),
+    /// After [`Input::Drain`]: the last call is over, the runtime may end.
+    Drained,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Datagram { socket: SocketId, to: SocketAddr, span: Span },
+    Write { connection: ConnectionId, span: Span },
+    Close { connection: ConnectionId, how: Close },
+    Report(Box<Report>),
+    Drained,
+}
+
+/// Where [`Controller::handle`](crate::Controller::handle) leaves what is to be done; it belongs to the caller, who uses it for ever.
+///
+/// All bytes lie in one arena that grows to the largest burst seen and is reused. Take outputs
+/// one by one with [`pop`](Self::pop), or look at all with [`outputs`](Self::outputs) and then [`clear`](Self::clear).
+#[derive(Debug, Default)]
+pub struct Outbox {
+    arena: Vec<u8>,
+    entries: Vec<Entry>,
+    next: usize,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The oldest output not yet taken; `None` when there is none, as often as asked.
+    pub fn pop(&mut self) -> Option<Output<'_>> {
+        if self.next >= self.entries.len() {
+            self.clear();
+            return None;
+        }
+        let at = self.next;
+        self.next += 1;
+        self.entries.get(at).map(|entry| view(&self.arena, entry))
+    }
+
+    /// All outputs not yet taken, oldest first, all alive at once: for sending in batches.
+    pub fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        self.entries.iter().skip(self.next).map(|entry| view(&self.arena, entry))
+    }
+
+    /// Forgets every output, taken or not.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.entries.clear();
+        self.next = 0;
+    }
+
+    /// Whether nothing is left to take.
+    pub fn is_empty(&self) -> bool {
+        self.next >= self.entries.len()
+    }
+
+    /// Appends a datagram that `write` appends to the arena, and returns its bytes.
+    pub(crate) fn datagram(&mut self, socket: SocketId, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let span = self.fill(write);
+        self.entries.push(Entry::Datagram { socket, to, span });
+        self.arena.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Appends bytes for a connection that `write` appends to the arena; nothing is queued when it appends none.
+    pub(crate) fn write(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let span = self.fill(write);
+        let length = span.end - span.start;
+        if length > 0 {
+            self.entries.push(Entry::Write { connection, span });
+        }
+        length
+    }
+
+    /// Appends the closing of a connection.
+    pub(crate) fn close(&mut self, connection: ConnectionId, how: Close) {
+        self.entries.push(Entry::Close { connection, how });
+    }
+
+    /// Appends a line for the log.
+    pub(crate) fn report(&mut self, report: Report) {
+        self.entries.push(Entry::Report(Box::new(report)));
+    }
+
+    /// Appends the word that draining is done.
+    pub(crate) fn drained(&mut self) {
+        self.entries.push(Entry::Drained);
+    }
+
+    fn fill(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = self.arena.len();
+        write(&mut self.arena);
+        Span { start, end: self.arena.len() }
+    }
+}
+
+fn view<'a>(arena: &'a [u8], entry: &'a Entry) -> Output<'a> {
+    let bytes = |span: &Span| arena.get(span.start..span.end).unwrap_or_default();
+    match entry {
+        Entry::Datagram { socket, to, span } => {
+            Output::Datagram { socket: *socket, to: *to, bytes: bytes(span) }
+        }
+        Entry::Write { connection, span } => Output::Write { connection: *connection, bytes: bytes(span) },
+        Entry::Close { connection, how } => Output::Close { connection: *connection, how: *how },
+        Entry::Report(report) => Output::Report(report),
+        Entry::Drained => Output::Drained,
+    }
+}
+
+/// When to call [`Controller::handle`](crate::Controller::handle) again if nothing else happens; each replaces the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the deadline is the only one: a runtime that forgets it loses every timer"]
+pub enum Wake {
+    /// Nothing is waited for.
+    Idle,
+    /// At this time, with [`Input::Timeout`].
+    At(Tick, Reason),
+}
+
+impl Wake {
+    /// The earlier of two.
+    pub fn earlier(self, other: Wake) -> Wake {
+        match (self, other) {
+            (Wake::Idle, wake) | (wake, Wake::Idle) => wake,
+            (Wake::At(a, _), Wake::At(b, _)) => if a <= b { self } else { other },
+        }
+    }
+}
+
+/// Which layer a [`Wake`] is for; it makes a busy loop explainable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// An HTTP connection's time limit.
+    Http,
+    /// A SIP transaction's timer.
+    Transaction,
+    /// A call's timer.
+    Call,
+    /// Failed logins that are to be forgotten.
+    Lockout,
+    /// More work is due than one call of `handle` does: call again at once.
+    MoreWork,
+}

@@ -1,0 +1,63 @@
+//! Randomness: one seed, a stream of its own for each consumer, so that one more draw here shifts nothing there.
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// What all randomness of a controller comes from: 32 bytes that nobody can guess in production, any in a test.
+#[derive(Clone)]
+pub struct Seed(pub [u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// Who draws; each has its own stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Consumer {
+    Transactions = 1,
+    Calls = 2,
+    Nonces = 3,
+    HashKeys = 4,
+    Cnonces = 5,
+    #[cfg(feature = "softphone")]
+    Phones = 6,
+    Decoys = 7,
+}
+
+/// A stream of unguessable numbers.
+#[derive(Clone)]
+pub(crate) struct Random(ChaCha12Rng);
+
+impl std::fmt::Debug for Random {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random(..)")
+    }
+}
+
+impl Random {
+    /// The stream of one consumer.
+    pub(crate) fn new(seed: &Seed, consumer: Consumer) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed.0);
+        rng.set_stream(consumer as u64);
+        Self(rng)
+    }
+
+    /// 64 fresh bits.
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// 16 fresh bytes.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A number below `bound` (0 for a bound of 0); the bias is below 2^-32 for the bounds used here.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u32
+    }
+}

@@ -1,0 +1,4 @@
+//! Users (helper C).
+/// The users.
+#[derive(Clone, Debug, Default)]
+pub struct Directory;

@@ -1,0 +1,2 @@
+//! Cordboard: the production server.
+fn main() {}
