@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use crate::Tick;
-use crate::config::Config;
 use crate::report::Report;
 use crate::users::Directory;
 

@@ -1,3 +1,7 @@
 //! SIP: messages, transactions, dialogs, subscriptions and the UDP transport's rules (RFC 3261). Knows nothing of HTTP.
 
+pub(crate) mod dialog;
 pub mod message;
+pub(crate) mod subscription;
+pub(crate) mod transaction;
+pub(crate) mod transport;

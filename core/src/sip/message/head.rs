@@ -1,0 +1,134 @@
+//! What requests and responses have in common: header fields and body.
+
+use super::params::split_values;
+use super::{CSeq, Fault, MAX_HEADERS, Name, NameAddr, Via, trim};
+
+/// One header line: where its name and value lie. Offsets fit, since a message has at most 65535 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) name: Name,
+    pub(super) name_start: u16,
+    pub(super) name_end: u16,
+    pub(super) value_start: u16,
+    pub(super) value_end: u16,
+}
+
+const NO_FIELD: Field = Field { name: Name::Other, name_start: 0, name_end: 0, value_start: 0, value_end: 0 };
+
+/// The header lines of a message, in the order in which they were sent.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    pub(super) text: &'a str,
+    table: [Field; MAX_HEADERS],
+    count: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, table: [NO_FIELD; MAX_HEADERS], count: 0 }
+    }
+
+    pub(super) fn push(&mut self, field: Field) -> Result<(), Fault> {
+        let slot = self.table.get_mut(self.count).ok_or(Fault::TooManyHeaders(MAX_HEADERS))?;
+        *slot = field;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Field> {
+        self.table.iter().take(self.count)
+    }
+
+    fn value(&self, field: &Field) -> &'a str {
+        self.text.get(usize::from(field.value_start)..usize::from(field.value_end)).unwrap_or_default()
+    }
+
+    fn name(&self, field: &Field) -> &'a str {
+        self.text.get(usize::from(field.name_start)..usize::from(field.name_end)).unwrap_or_default()
+    }
+
+    pub(super) fn first(&self, name: Name) -> Option<&'a str> {
+        self.all().find(|field| field.name == name).map(|field| self.value(field))
+    }
+
+    pub(super) fn lines(&self, name: Name) -> impl Iterator<Item = &'a str> {
+        self.all().filter(move |field| field.name == name).map(|field| self.value(field))
+    }
+}
+
+/// Header fields and body of a message.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// The topmost `Via`.
+    pub via: Via<'a>,
+    /// `From`.
+    pub from: NameAddr<'a>,
+    /// `To`.
+    pub to: NameAddr<'a>,
+    /// `Call-ID`.
+    pub call_id: &'a str,
+    /// `CSeq`.
+    pub cseq: CSeq<'a>,
+    /// The body, as long as `Content-Length` says or, in a datagram without one, the rest.
+    pub body: &'a [u8],
+    /// The message as it was sent, from its start line on.
+    pub raw: &'a [u8],
+    pub(super) fields: Fields<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// The value of the first line of this name, without white space around it; folds still stand inside.
+    pub fn first(&self, name: Name) -> Option<&'a str> {
+        self.fields.first(name)
+    }
+
+    /// The value of each line of this name, in order.
+    pub fn lines(&self, name: Name) -> impl Iterator<Item = &'a str> {
+        self.fields.lines(name)
+    }
+
+    /// The comma-separated values of all lines of this name, in order.
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &'a str> {
+        self.fields.lines(name).flat_map(split_values).map(trim).filter(|value| !value.is_empty())
+    }
+
+    /// The value of the first line with this name, in any case; for names that [`Name`] does not have.
+    pub fn other(&self, name: &str) -> Option<&'a str> {
+        let found = self.fields.all().find(|field| self.fields.name(field).eq_ignore_ascii_case(name))?;
+        Some(self.fields.value(found))
+    }
+
+    /// All header lines: name, its text as it was sent, value.
+    pub fn all(&self) -> impl Iterator<Item = (Name, &'a str, &'a str)> {
+        self.fields.all().map(|field| (field.name, self.fields.name(field), self.fields.value(field)))
+    }
+
+    /// The first `Contact` that is a name-addr.
+    pub fn contact(&self) -> Option<NameAddr<'a>> {
+        self.contacts().next()?.ok()
+    }
+
+    /// All `Contact` values.
+    pub fn contacts(&self) -> impl Iterator<Item = Result<NameAddr<'a>, Fault>> {
+        self.values(Name::Contact).map(NameAddr::parse)
+    }
+
+    /// Whether a list header field names this token, in any case.
+    pub fn has_token(&self, name: Name, token: &str) -> bool {
+        self.values(name).any(|value| {
+            trim(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(token)
+        })
+    }
+
+    /// The media type of the body, without parameters.
+    pub fn content_type(&self) -> Option<&'a str> {
+        self.first(Name::ContentType).map(|value| trim(value.split(';').next().unwrap_or_default()))
+    }
+
+    /// The number that a header field starts with; `None` when it is not there, no number, or beyond a u32.
+    pub fn number(&self, name: Name) -> Option<u32> {
+        let value = self.first(name)?;
+        let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        value.get(..end)?.parse().ok()
+    }
+}

@@ -1,0 +1,128 @@
+//! `name-addr` and `addr-spec` with header parameters: From, To, Contact, Route and their like (RFC 3261 §20.10).
+
+use super::params::Params;
+use super::{Fault, Uri, is_token_byte, trim};
+
+/// A display name, a URI and the header field's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// The whole, as it was sent.
+    pub raw: &'a str,
+    /// The display name as it was sent, quotes included.
+    pub display: Option<&'a str>,
+    /// The URI.
+    pub uri: Uri<'a>,
+    /// The header parameters (not those of the URI).
+    pub params: Params<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads one value. Without angle brackets, what follows a semicolon is the header's, and a comma or
+    /// question mark is refused (§20).
+    pub fn parse(value: &'a str) -> Result<Self, Fault> {
+        let raw = trim(value);
+        let (display, rest) = display_name(raw)?;
+        let (uri, rest) = match rest.strip_prefix('<') {
+            Some(inside) => inside.split_once('>').ok_or(Fault::BadNameAddr)?,
+            None => {
+                let end = rest.find(';').unwrap_or(rest.len());
+                let (uri, rest) = rest.split_at_checked(end).ok_or(Fault::BadNameAddr)?;
+                if uri.contains([',', '?']) {
+                    return Err(Fault::BadNameAddr);
+                }
+                (trim(uri), rest)
+            }
+        };
+        let uri = Uri::parse(uri)?;
+        let rest = trim(rest);
+        let params = match rest.strip_prefix(';') {
+            Some(params) => Params::new(params).check()?,
+            None if rest.is_empty() => Params::default(),
+            None => return Err(Fault::BadNameAddr),
+        };
+        Ok(Self { raw, display, uri, params })
+    }
+
+    /// The `tag` parameter.
+    pub fn tag(&self) -> Option<&'a str> {
+        self.params.value("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// The value up to its parameters.
+    pub fn without_params(&self) -> &'a str {
+        let params = self.params.raw();
+        if params.is_empty() {
+            return self.raw;
+        }
+        let length = self.raw.len().saturating_sub(params.len() + 1);
+        trim(self.raw.get(..length).unwrap_or(self.raw))
+    }
+}
+
+fn display_name(raw: &str) -> Result<(Option<&str>, &str), Fault> {
+    if let Some(inside) = raw.strip_prefix('"') {
+        let end = closing_quote(inside).ok_or(Fault::BadNameAddr)?;
+        // Both quotes belong to the display name.
+        let (display, rest) = raw.split_at_checked(end + 2).ok_or(Fault::BadNameAddr)?;
+        let rest = trim(rest);
+        return if rest.starts_with('<') { Ok((Some(display), rest)) } else { Err(Fault::BadNameAddr) };
+    }
+    let Some(bracket) = raw.find('<') else { return Ok((None, raw)) };
+    let (display, rest) = raw.split_at_checked(bracket).ok_or(Fault::BadNameAddr)?;
+    let display = trim(display);
+    // UTF-8 in an unquoted display name is against the grammar but common, and harmless.
+    let readable = |byte: u8| is_token_byte(byte) || matches!(byte, b' ' | b'\t' | b'\r' | b'\n') || byte >= 0x80;
+    if !display.bytes().all(readable) {
+        return Err(Fault::BadNameAddr);
+    }
+    Ok(((!display.is_empty()).then_some(display), rest))
+}
+
+fn closing_quote(inside: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in inside.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        let a = NameAddr::parse(r#""J \"R\" <x>"<sip:j@example.com;lr>;tag=1 ;x"#).unwrap();
+        assert_eq!(a.display, Some(r#""J \"R\" <x>""#));
+        assert_eq!(a.uri.raw, "sip:j@example.com;lr");
+        assert_eq!(a.tag(), Some("1"));
+        assert_eq!(a.without_params(), r#""J \"R\" <x>"<sip:j@example.com;lr>"#);
+        let b = NameAddr::parse("sip:j@example.com;tag=2").unwrap();
+        assert_eq!((b.uri.raw, b.tag(), b.without_params()), ("sip:j@example.com", Some("2"), "sip:j@example.com"));
+        let c = NameAddr::parse("caller<sip:c@example.com>").unwrap();
+        assert_eq!((c.display, c.tag()), (Some("caller"), None));
+        assert_eq!(c.without_params(), "caller<sip:c@example.com>");
+    }
+
+    #[test]
+    fn what_breaks_the_grammar_is_refused() {
+        for bad in [
+            "\"open <sip:a@b>",
+            "Bell, Alexander <sip:a@b>",
+            "sip:a@b?Route=x",
+            "<sip:a@b",
+            "<sip:a@b>;;",
+            "<sip:a@b> x",
+            "< sip:a@b >",
+            "\"q\" sip:a@b",
+            "",
+        ] {
+            assert!(NameAddr::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! URIs: parsing, escapes, comparison (RFC 3261 §19.1).
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{Fault, Params};
+
+/// The scheme of a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+    /// `tel:` (RFC 3966)
+    Tel,
+    /// Any other; only [`Uri::raw`] is filled then.
+    Other,
+}
+
+impl Scheme {
+    /// `sip:` or `sips:`.
+    pub fn is_sip(self) -> bool {
+        matches!(self, Scheme::Sip | Scheme::Sips)
+    }
+}
+
+/// The host part of a URI or of a Via.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// A domain name, in the case in which it was sent.
+    Name(&'a str),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 reference, without its brackets.
+    V6(Ipv6Addr),
+}
+
+impl<'a> Host<'a> {
+    /// Reads a host, IPv6 in brackets.
+    pub fn parse(text: &'a str) -> Result<Self, Fault> {
+        if let Some(inside) = text.strip_prefix('[') {
+            let address = inside.strip_suffix(']').ok_or(Fault::BadUri)?;
+            return address.parse().map(Host::V6).map_err(|_| Fault::BadUri);
+        }
+        if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+            && let Ok(address) = text.parse()
+        {
+            return Ok(Host::V4(address));
+        }
+        let readable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if text.is_empty() || !text.bytes().all(readable) {
+            return Err(Fault::BadUri);
+        }
+        Ok(Host::Name(text))
+    }
+
+    /// The address, if the host is one.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(address.into()),
+            Host::V6(address) => Some(address.into()),
+        }
+    }
+
+    fn equals(self, other: Host<'_>) -> bool {
+        match (self, other) {
+            (Host::Name(a), Host::Name(b)) => a.eq_ignore_ascii_case(b),
+            (Host::V4(a), Host::V4(b)) => a == b,
+            (Host::V6(a), Host::V6(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// A URI, read in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// The whole, as it was sent.
+    pub raw: &'a str,
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The user part, still escaped; for `tel:` the number.
+    pub user: Option<&'a str>,
+    /// The password, still escaped.
+    pub password: Option<&'a str>,
+    /// The host; an empty name for `tel:` and other schemes.
+    pub host: Host<'a>,
+    /// The port, if named.
+    pub port: Option<u16>,
+    /// The URI's own parameters.
+    pub params: Params<'a>,
+    /// What stands behind `?`.
+    pub headers: Option<&'a str>,
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a URI. White space, control characters, angle brackets and quotes are refused.
+    pub fn parse(text: &'a str) -> Result<Self, Fault> {
+        if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || matches!(byte, b'<' | b'>' | b'"')) {
+            return Err(Fault::BadUri);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(Fault::BadUri)?;
+        let kind = match scheme {
+            s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            s if s.eq_ignore_ascii_case("tel") => Scheme::Tel,
+            _ => Scheme::Other,
+        };
+        match kind {
+            Scheme::Sip | Scheme::Sips => Self::sip(text, kind, rest),
+            Scheme::Tel | Scheme::Other => Self::opaque(text, kind, scheme, rest),
+        }
+    }
+
+    fn opaque(raw: &'a str, kind: Scheme, scheme: &str, rest: &'a str) -> Result<Self, Fault> {
+        let named = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+        if !named || rest.is_empty() {
+            return Err(Fault::BadUri);
+        }
+        let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let user = (kind == Scheme::Tel).then_some(number);
+        let params = Params::new(if kind == Scheme::Tel { params } else { "" });
+        Ok(Self { raw, scheme: kind, user, password: None, host: Host::Name(""), port: None, params, headers: None })
+    }
+
+    fn sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Self, Fault> {
+        let (user, password, rest) = match rest.split_once('@') {
+            Some((userinfo, rest)) => {
+                let (user, password) = match userinfo.split_once(':') {
+                    Some((user, password)) => (user, Some(password)),
+                    None => (userinfo, None),
+                };
+                if user.is_empty() || !escapes_are_whole(userinfo) {
+                    return Err(Fault::BadUri);
+                }
+                (Some(user), password, rest)
+            }
+            None => (None, None, rest),
+        };
+        let (rest, headers) = match rest.split_once('?') {
+            Some((rest, headers)) => (rest, Some(headers)),
+            None => (rest, None),
+        };
+        let (hostport, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = host_and_port(hostport)?;
+        if !escapes_are_whole(rest) {
+            return Err(Fault::BadUri);
+        }
+        Ok(Self { raw, scheme, user, password, host, port, params: Params::new(params), headers })
+    }
+
+    /// The user part with its escapes resolved, once.
+    pub fn user_unescaped(&self) -> Option<Cow<'a, str>> {
+        self.user.map(unescape)
+    }
+
+    /// A URI parameter: `None` when it is not there, `Some(None)` when it has no value.
+    pub fn param(&self, name: &str) -> Option<Option<&'a str>> {
+        self.params.get(name)
+    }
+
+    /// Where to send to when the host is a literal address: with port 5060, or 5061 for `sips:`, unless named.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let default = if self.scheme == Scheme::Sips { 5061 } else { 5060 };
+        Some(SocketAddr::new(self.host.address()?, self.port.unwrap_or(default)))
+    }
+
+    /// Whether both name the same resource (RFC 3261 §19.1.4).
+    pub fn equals(&self, other: &Uri<'_>) -> bool {
+        if !self.scheme.is_sip() || !other.scheme.is_sip() {
+            return self.raw == other.raw;
+        }
+        let text = |a: Option<&str>, b: Option<&str>| match (a, b) {
+            (None, None) => true,
+            (Some(a), Some(b)) => unescape(a) == unescape(b),
+            _ => false,
+        };
+        self.scheme == other.scheme
+            && text(self.user, other.user)
+            && text(self.password, other.password)
+            && self.host.equals(other.host)
+            && self.port == other.port
+            && params_agree(self.params, other.params)
+            && params_agree(other.params, self.params)
+            && headers_agree(self.headers.unwrap_or_default(), other.headers.unwrap_or_default())
+            && headers_agree(other.headers.unwrap_or_default(), self.headers.unwrap_or_default())
+    }
+}
+
+/// Splits `host[:port]`, with IPv6 references.
+pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault> {
+    let colon = match text.rfind(']') {
+        Some(bracket) => text.get(bracket..).and_then(|rest| rest.find(':')).map(|at| at + bracket),
+        None => text.find(':'),
+    };
+    let Some((host, port)) = colon.and_then(|at| text.split_at_checked(at)) else {
+        return Ok((Host::parse(text)?, None));
+    };
+    let digits = port.get(1..).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let port = digits.and_then(|digits| digits.parse().ok()).ok_or(Fault::BadUri)?;
+    Ok((Host::parse(host)?, Some(port)))
+}
+
+fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
+    mine.iter().all(|(name, value)| match theirs.get(name) {
+        Some(other) => match (value, other) {
+            (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
+            (None, None) => true,
+            _ => false,
+        },
+        // These say where or how a request goes, so their absence on one side matters.
+        None => !["user", "ttl", "method", "maddr", "transport"].iter().any(|n| name.eq_ignore_ascii_case(n)),
+    })
+}
+
+fn headers_agree(mine: &str, theirs: &str) -> bool {
+    let pair = |header: &str| {
+        let (name, value) = header.split_once('=').unwrap_or((header, ""));
+        (unescape(name).to_ascii_lowercase(), unescape(value).into_owned())
+    };
+    let headers = |text: &str| text.split('&').filter(|h| !h.is_empty()).map(pair).collect::<Vec<_>>();
+    let theirs = headers(theirs);
+    headers(mine).iter().all(|header| theirs.contains(header))
+}
+
+fn escapes_are_whole(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('%') {
+        if !behind.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2) {
+            return false;
+        }
+        rest = behind;
+    }
+    true
+}
+
+/// The text with each %HH resolved once; what would not be UTF-8 stays escaped.
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        let escaped = (*byte == b'%').then(|| behind.get(..2)).flatten();
+        let value = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match value {
+            Some(value) => {
+                bytes.push(value);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// A user part for a SIP URI: whatever it may not hold unescaped is escaped (RFC 3261 §25.1, `user`).
+pub fn escape_user(user: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
+    if user.bytes().all(plain) {
+        return Cow::Borrowed(user);
+    }
+    let mut escaped = String::with_capacity(user.len() + 8);
+    for byte in user.bytes() {
+        if plain(byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _: std::fmt::Result = write!(escaped, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri<'_> {
+        Uri::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))
+    }
+
+    #[test]
+    fn a_uri_is_taken_apart() {
+        let u = uri("sips:al%20ice:pw@[2001:db8::1]:5071;transport=tcp;lr?Subject=x");
+        assert_eq!(u.scheme, Scheme::Sips);
+        assert_eq!(u.user_unescaped().as_deref(), Some("al ice"));
+        assert_eq!(u.password, Some("pw"));
+        assert_eq!(u.address(), "[2001:db8::1]:5071".parse().ok());
+        assert_eq!(u.param("transport"), Some(Some("tcp")));
+        assert_eq!(u.param("lr"), Some(None));
+        assert_eq!(u.headers, Some("Subject=x"));
+        assert_eq!(uri("sip:user;par=u%40example.net@example.com").user_unescaped().as_deref(), Some("user;par=u@example.net"));
+        assert_eq!(uri("tel:+1-201-555-0123;phone-context=x").user, Some("+1-201-555-0123"));
+        assert_eq!(uri("sip:127.0.0.1").address(), "127.0.0.1:5060".parse().ok());
+        assert_eq!(uri("sip:%00@x").user_unescaped().as_deref(), Some("\0"));
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused() {
+        for bad in ["", "sip:", "alice", "sip:a b@c", "sip:@host", "sip:a@host:", "sip:a@host:99999", "sip:a@[::1", "sip:a%2@x", "sip:a@ho st", "<sip:a@b>", "1x:y", "sip:a@b\r\nX: y"] {
+            assert!(Uri::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The equivalent and the different pairs that RFC 3261 §19.1.4 lists.
+    #[test]
+    fn comparison_follows_the_rfc() {
+        for (a, b) in [
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            ("sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com", "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"),
+            ("sip:alice@atlanta.com?subject=project%20x&priority=urgent", "sip:alice@atlanta.com?priority=urgent&subject=project%20x"),
+        ] {
+            assert!(uri(a).equals(&uri(b)) && uri(b).equals(&uri(a)), "{a} {b}");
+        }
+        for (a, b) in [
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+        ] {
+            assert!(!uri(a).equals(&uri(b)) && !uri(b).equals(&uri(a)), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_user_part_cannot_leave_its_uri() {
+        let escaped = escape_user("a@b:c>d\r\nX: y ü");
+        assert_eq!(escaped, "a%40b%3Ac%3Ed%0D%0AX%3A%20y%20%C3%BC");
+        let text = format!("sip:{escaped}@example.com");
+        assert_eq!(uri(&text).user_unescaped().as_deref(), Some("a@b:c>d\r\nX: y ü"));
+    }
+}
