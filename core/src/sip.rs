@@ -2,6 +2,8 @@
 
 pub(crate) mod dialog;
 pub mod message;
+pub(crate) mod screen;
+pub(crate) mod sdp;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 pub(crate) mod transport;

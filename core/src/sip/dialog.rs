@@ -57,19 +57,16 @@ pub(crate) struct Dialog {
 }
 
 impl Dialog {
-    /// The dialog that a response with a To tag to our request makes (§12.1.2); `None` when it has no tag or,
-    /// for a 2xx, no usable Contact.
-    pub(crate) fn from_response(ends: Ends<'_>, cseq: u32, response: &Response<'_>) -> Option<Self> {
-        let remote_tag = response.to.tag()?;
-        let target = match response.contact() {
-            Some(contact) => contact.uri.raw,
-            // A provisional response may lack it; nothing but PRACK is sent before the 2xx brings one.
-            None if response.status.is_provisional() => NameAddr::parse(ends.remote).ok()?.uri.raw,
-            None => return None,
-        };
+    /// The dialog that a response to our request makes (§12.1.2).
+    ///
+    /// A peer that sends no To tag is one of RFC 2543; one that sends no Contact is reached at `fallback`, where the
+    /// request went: both can then at least be acknowledged and hung up.
+    pub(crate) fn from_response(ends: Ends<'_>, cseq: u32, response: &Response<'_>, fallback: &str) -> Self {
+        let contact = response.contact();
+        let target = contact.as_ref().map_or(fallback, |contact| contact.uri.raw);
         let mut routes: Vec<&str> = response.values(Name::RecordRoute).collect();
         routes.reverse();
-        Some(Self::new(ends, remote_tag, target, &routes, cseq, None))
+        Self::new(ends, response.to.tag().unwrap_or_default(), target, &routes, cseq, None)
     }
 
     /// The dialog that our answer to a request makes (§12.1.1); `None` when the request has no Contact.

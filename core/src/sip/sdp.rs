@@ -1,0 +1,184 @@
+//! SDP (RFC 8866) as far as a controller that carries no media needs it: offers that carry nothing, and answers to a
+//! phone that puts us on hold (RFC 3264).
+
+use crate::config::HoldSdp;
+
+/// The media type of SDP.
+pub(crate) const MEDIA_TYPE: &str = "application/sdp";
+
+/// The origin of the descriptions that one leg sends: the version rises with each that differs (RFC 3264 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// `sess-id`.
+    pub(crate) session: u32,
+    /// `sess-version` of the latest description.
+    pub(crate) version: u32,
+}
+
+/// Appends the description of nothing: PCMU, PCMA and telephone-event at port 9 of `host`, an IP address.
+pub(crate) fn write_hold(out: &mut Vec<u8>, kind: HoldSdp, host: &str, origin: Origin) {
+    let family = family(host);
+    let connection = match (kind, family) {
+        (HoldSdp::Blackhole, "IP4") => "0.0.0.0",
+        (HoldSdp::Blackhole, _) => "::",
+        _ => host,
+    };
+    head(out, host, connection, origin);
+    let direction = match kind {
+        HoldSdp::Nomedia => return,
+        HoldSdp::Sendonly => "a=sendonly\r\n",
+        HoldSdp::Inactive => "a=inactive\r\n",
+        HoldSdp::Blackhole => "",
+    };
+    out.extend_from_slice(
+        b"m=audio 9 RTP/AVP 0 8 101\r\n\
+          a=rtpmap:0 PCMU/8000\r\n\
+          a=rtpmap:8 PCMA/8000\r\n\
+          a=rtpmap:101 telephone-event/8000\r\n\
+          a=fmtp:101 0-15\r\n",
+    );
+    out.extend_from_slice(direction.as_bytes());
+}
+
+fn family(host: &str) -> &'static str {
+    if host.contains(':') { "IP6" } else { "IP4" }
+}
+
+fn head(out: &mut Vec<u8>, host: &str, connection: &str, origin: Origin) {
+    let family = family(host);
+    let mut number = itoa::Buffer::new();
+    out.extend_from_slice(b"v=0\r\no=cordboard ");
+    out.extend_from_slice(number.format(origin.session).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(number.format(origin.version).as_bytes());
+    for piece in [" IN ", family, " ", host, "\r\ns=-\r\nc=IN ", family, " ", connection, "\r\nt=0 0\r\n"] {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+/// Which way media flows, seen by whoever sends the description (RFC 8866 §6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// `sendrecv`, also when nothing is said.
+    SendRecv,
+    /// `sendonly`
+    SendOnly,
+    /// `recvonly`
+    RecvOnly,
+    /// `inactive`
+    Inactive,
+}
+
+impl Direction {
+    fn of(attribute: &str) -> Option<Self> {
+        match attribute {
+            "sendrecv" => Some(Direction::SendRecv),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::RecvOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        }
+    }
+
+    /// What one who has nothing to hear and nothing to say answers to it (RFC 3264 §6.1).
+    fn answer(self) -> &'static str {
+        match self {
+            // sendonly keeps a phone from sending audio to nobody.
+            Direction::SendRecv | Direction::RecvOnly => "a=sendonly\r\n",
+            Direction::SendOnly => "a=recvonly\r\n",
+            Direction::Inactive => "a=inactive\r\n",
+        }
+    }
+}
+
+/// Appends the answer to an offer: audio is accepted at port 9 of `host` with the formats offered, everything else
+/// refused, each line of the offer answered by one (RFC 3264 §6). `None`, and nothing written, if it is no offer.
+pub(crate) fn write_answer(out: &mut Vec<u8>, offer: &[u8], host: &str, origin: Origin) -> Option<()> {
+    let offer = std::str::from_utf8(offer).ok()?;
+    let mut lines = offer.lines().map(|line| line.trim_end_matches('\r'));
+    if lines.next()? != "v=0" {
+        return None;
+    }
+    let lines: Vec<&str> = lines.collect();
+    let first_media = lines.iter().position(|line| line.starts_with("m=")).unwrap_or(lines.len());
+    let (session, media) = lines.split_at_checked(first_media)?;
+    let default = direction(session).unwrap_or(Direction::SendRecv);
+    head(out, host, host, origin);
+    for (place, line) in media.iter().enumerate() {
+        let Some(description) = line.strip_prefix("m=") else { continue };
+        let own = media.iter().skip(place + 1).take_while(|line| !line.starts_with("m="));
+        let own: Vec<&str> = own.copied().collect();
+        answer_media(out, description, &own, default);
+    }
+    Some(())
+}
+
+fn direction(lines: &[&str]) -> Option<Direction> {
+    lines.iter().filter_map(|line| line.strip_prefix("a=")).find_map(Direction::of)
+}
+
+fn answer_media(out: &mut Vec<u8>, description: &str, lines: &[&str], default: Direction) {
+    let mut words = description.split(' ');
+    let (kind, port) = (words.next().unwrap_or("audio"), words.next().unwrap_or("0"));
+    let rest: Vec<&str> = words.collect();
+    let accepted = kind == "audio" && port != "0" && rest.len() >= 2;
+    let port = if accepted { "9" } else { "0" };
+    for piece in ["m=", kind, " ", port, " ", &rest.join(" "), "\r\n"] {
+        out.extend_from_slice(piece.as_bytes());
+    }
+    if !accepted {
+        return;
+    }
+    for line in lines.iter().filter(|line| line.starts_with("a=rtpmap:") || line.starts_with("a=fmtp:")) {
+        out.extend_from_slice(line.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(direction(lines).unwrap_or(default).answer().as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: Origin = Origin { session: 7, version: 2 };
+
+    fn hold(kind: HoldSdp, host: &str) -> String {
+        let mut out = Vec::new();
+        write_hold(&mut out, kind, host, ORIGIN);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_offer_is_what_its_name_says() {
+        let sendonly = hold(HoldSdp::Sendonly, "192.0.2.1");
+        assert!(sendonly.starts_with("v=0\r\no=cordboard 7 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0 8 101\r\n"));
+        assert!(sendonly.ends_with("a=sendonly\r\n"));
+        let blackhole = hold(HoldSdp::Blackhole, "192.0.2.1");
+        assert!(blackhole.contains("c=IN IP4 0.0.0.0\r\n") && blackhole.ends_with("a=fmtp:101 0-15\r\n"));
+        assert!(hold(HoldSdp::Blackhole, "2001:db8::1").contains("c=IN IP6 ::\r\n"));
+        assert!(hold(HoldSdp::Inactive, "192.0.2.1").ends_with("a=inactive\r\n"));
+        assert!(!hold(HoldSdp::Nomedia, "192.0.2.1").contains("m="));
+    }
+
+    #[test]
+    fn an_offer_is_answered_line_by_line() {
+        let offer = b"v=0\r\no=a 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\na=sendonly\r\nm=audio 4000 RTP/AVP 96 0\r\na=rtpmap:96 opus/48000/2\r\na=ptime:20\r\nm=video 4002 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\nm=audio 4004 RTP/AVP 0\r\na=inactive\r\n";
+        let mut out = Vec::new();
+        write_answer(&mut out, offer, "127.0.0.1", ORIGIN).unwrap();
+        let answer = String::from_utf8(out).unwrap();
+        let media = answer.split_once("t=0 0\r\n").unwrap().1;
+        assert_eq!(
+            media,
+            "m=audio 9 RTP/AVP 96 0\r\na=rtpmap:96 opus/48000/2\r\na=recvonly\r\nm=video 0 RTP/AVP 97\r\nm=audio 9 RTP/AVP 0\r\na=inactive\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_offer_is_not_answered() {
+        for bad in [&b""[..], b"hello", b"\xff\xfe"] {
+            let mut out = Vec::new();
+            assert_eq!(write_answer(&mut out, bad, "127.0.0.1", ORIGIN), None);
+            assert!(out.is_empty());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a call is asked to be, in plain values: whoever asks knows nothing of SIP messages.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::sip::message::{Uri, escape_user};
+use crate::users::SipCredentials;
+
+/// Somebody who can be called: a user part and the host that it lies at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Party {
+    /// `user@host`, unescaped, as people write it.
+    text: Box<str>,
+    /// The SIP URI.
+    uri: Box<str>,
+}
+
+/// A text that names nobody who could be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum PartyFault {
+    #[error("is empty")]
+    Empty,
+    #[error("is longer than 256 bytes")]
+    TooLong,
+    #[error("has white space or control characters in it")]
+    BadCharacter,
+    #[error("has no host, or a bad one, behind its @")]
+    BadHost,
+}
+
+impl Party {
+    /// Reads `user` or `user@host[:port]`; without a host, `domain` is taken.
+    pub(crate) fn new(text: &str, domain: &str) -> Result<Self, PartyFault> {
+        if text.is_empty() {
+            return Err(PartyFault::Empty);
+        }
+        if text.len() > 256 {
+            return Err(PartyFault::TooLong);
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(PartyFault::BadCharacter);
+        }
+        let (user, host) = text.rsplit_once('@').unwrap_or((text, domain));
+        let uri = format!("sip:{}@{host}", escape_user(user));
+        let fits = Uri::parse(&uri).is_ok_and(|uri| uri.params.raw().is_empty() && uri.headers.is_none());
+        if user.is_empty() || !fits {
+            return Err(if user.is_empty() { PartyFault::Empty } else { PartyFault::BadHost });
+        }
+        let text: Cow<'_, str> = if text.len() > user.len() { text.into() } else { format!("{user}@{host}").into() };
+        Ok(Self { text: text.into(), uri: uri.into() })
+    }
+
+    /// `user@host`.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The SIP URI.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+/// The user in whose name a call is placed.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    /// The user name, which is the key of its calls.
+    pub(crate) name: Arc<str>,
+    /// The name for people, perhaps empty.
+    pub(crate) display: Box<str>,
+    /// Whom phones see.
+    pub(crate) party: Party,
+    /// What SIP challenges are answered with.
+    pub(crate) credentials: Option<Arc<SipCredentials>>,
+}
+
+/// What identifies a call to whoever placed it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CallName {
+    /// The agent's user name.
+    pub(crate) agent: Arc<str>,
+    /// The party that is rung first.
+    pub(crate) calling: Party,
+    /// The party that it is connected to.
+    pub(crate) called: Party,
+}
+
+/// Whether the first INVITE may be forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forwarding {
+    /// Redirections are followed.
+    Allowed,
+    /// Servers are asked not to forward, and a call that is forwarded ends.
+    Forbidden,
+}
+
+/// Whether the calling party's phone is asked to pick up by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// The user picks up.
+    Manual,
+    /// The phone does (RFC 5373 and what phones understand besides).
+    Auto,
+}
+
+/// A call to be placed by REFER.
+#[derive(Clone, Debug)]
+pub(crate) struct Placing {
+    /// The agent.
+    pub(crate) agent: Agent,
+    /// The party that is rung first.
+    pub(crate) calling: Party,
+    /// The party that it is connected to.
+    pub(crate) called: Party,
+    /// How long the calling party is alerted.
+    pub(crate) timeout: Duration,
+    /// `Subject` of the first INVITE.
+    pub(crate) subject: Option<Box<str>>,
+    /// Whether the first INVITE may be forwarded.
+    pub(crate) forwarding: Forwarding,
+    /// How long the record is kept after the end.
+    pub(crate) cache_time: Duration,
+    /// Whether the phone picks up by itself.
+    pub(crate) answering: Answering,
+    /// Digits for the conference, sent as X-ConfPin in Refer-To.
+    pub(crate) confpin: Option<Box<str>>,
+}
+
+impl Placing {
+    /// The name that the call will have.
+    pub(crate) fn name(&self) -> CallName {
+        CallName { agent: self.agent.name.clone(), calling: self.calling.clone(), called: self.called.clone() }
+    }
+}
+
+/// Why a call cannot be placed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    /// The same agent already connects the same two.
+    #[error("a call of this agent between these two is still in progress")]
+    InProgress,
+    /// `max_calls` are there.
+    #[error("the limit of calls is reached")]
+    TooMany,
+    /// The service is about to end.
+    #[error("the service is shutting down")]
+    Draining,
+    /// There is no way to the calling party.
+    #[error("there is no SIP transport to the calling party: its host is a name, and no sip.proxy is configured")]
+    NoTransport,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_party_gets_the_domain_it_lacks_and_a_safe_uri() {
+        let party = |text| Party::new(text, "example.com");
+        let one = party("user1").unwrap();
+        assert_eq!((one.text(), one.uri()), ("user1@example.com", "sip:user1@example.com"));
+        assert_eq!(party("anyone@127.0.0.1:15301").unwrap().uri(), "sip:anyone@127.0.0.1:15301");
+        assert_eq!(party("+49#1").unwrap().uri(), "sip:+49%231@example.com");
+        assert_eq!(party("a>b@c").unwrap().uri(), "sip:a%3Eb@c");
+        assert_eq!(party(""), Err(PartyFault::Empty));
+        assert_eq!(party("a b"), Err(PartyFault::BadCharacter));
+        assert_eq!(party("a\r\nX: y"), Err(PartyFault::BadCharacter));
+        assert_eq!(party("a@b?Route=x"), Err(PartyFault::BadHost));
+        assert_eq!(party("a@b;transport=tcp"), Err(PartyFault::BadHost));
+        assert_eq!(party("a@"), Err(PartyFault::BadHost));
+        assert_eq!(party("@b"), Err(PartyFault::Empty));
+        assert_eq!(party(&"a".repeat(300)), Err(PartyFault::TooLong));
+    }
+}
