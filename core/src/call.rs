@@ -1,5 +1,306 @@
 //! Calls: the legs, what is done with them, and the record of it.
+//!
+//! [`Calls`] is the transaction user of all SIP traffic: datagrams go in, orders go in, and what is to be sent is
+//! appended to the outbox.
 
+mod leg;
+mod messages;
 pub(crate) mod order;
 mod outcome;
+mod place;
 pub(crate) mod record;
+mod refer;
+pub(crate) mod stack;
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::Tick;
+use crate::auth::lockout::siphash::Keyed;
+use crate::config::Config;
+use crate::ident::{Ident, Key, Table};
+use crate::io::Outbox;
+use crate::random::{Consumer, Random, Seed};
+use crate::report::Report;
+use crate::sip::transaction::{Expired, Timers, Transactions};
+use crate::sip::transport::Locals;
+use crate::time::wheel::{TimerKey, Wheel};
+use leg::Leg;
+use order::{Agent, CallName};
+use record::Record;
+use refer::{Refer, Stage};
+use stack::{Endpoint, Stack};
+
+/// How many timers of calls fire in one turn.
+const TIMERS_AT_ONCE: usize = 1024;
+
+/// One call, from the order to the end of its record's time.
+#[derive(Debug)]
+pub(crate) struct Call {
+    ident: Ident,
+    name: CallName,
+    leg: Option<Key<Leg>>,
+    leg_call_id: Option<Ident>,
+    flow: Refer,
+    record: Record,
+    cache_time: Duration,
+    timer: Option<(Tick, TimerKey)>,
+}
+
+/// How many of each there are, and what was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) calls: usize,
+    pub(crate) in_progress: usize,
+    pub(crate) legs: usize,
+    pub(crate) timers: usize,
+}
+
+/// All calls of one controller, and the SIP side that they share.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    endpoint: Endpoint,
+    calls: Table<Call>,
+    legs: Table<Leg>,
+    names: HashMap<CallName, Key<Call>, Keyed>,
+    wheel: Wheel<Key<Call>>,
+    in_progress: usize,
+    draining: bool,
+    expired: Vec<Expired>,
+}
+
+impl Call {
+    /// The identifier by which anybody may ask for it.
+    pub(crate) fn id(&self) -> Ident {
+        self.ident
+    }
+
+    /// Agent, calling and called party.
+    pub(crate) fn name(&self) -> &CallName {
+        &self.name
+    }
+
+    /// What happened so far.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// `Call-ID` of the leg to the calling party.
+    pub(crate) fn leg_call_id(&self) -> Option<Ident> {
+        self.leg_call_id
+    }
+
+    /// Whether it is not over yet.
+    pub(crate) fn is_in_progress(&self) -> bool {
+        self.flow.is_in_progress()
+    }
+
+    /// How far it has got, in one word for people and JSON.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.flow.stage {
+            Stage::Alerting => "alerting",
+            Stage::Canceling => "canceling",
+            Stage::Referring | Stage::Pausing | Stage::Watching => "transferring",
+            Stage::Leaving => "leaving",
+            Stage::Lingering | Stage::Over => "ended",
+        }
+    }
+}
+
+impl Calls {
+    /// No calls yet.
+    pub(crate) fn new(config: Config, locals: Locals, seed: &Seed) -> Self {
+        let timers = Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 };
+        let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), timers);
+        let proxy = config.sip.proxy.as_ref().and_then(crate::config::Proxy::address);
+        let mut keys = Random::new(seed, Consumer::HashKeys);
+        Self {
+            endpoint: Endpoint { transactions, locals, random: Random::new(seed, Consumer::Calls), config, proxy },
+            calls: Table::default(),
+            legs: Table::default(),
+            names: HashMap::with_hasher(Keyed::new(&mut keys)),
+            wheel: Wheel::new(),
+            in_progress: 0,
+            draining: false,
+            expired: Vec::new(),
+        }
+    }
+
+    /// The latest call of this name whose record is still kept.
+    pub(crate) fn find(&self, name: &CallName) -> Option<&Call> {
+        self.calls.get(*self.names.get(name)?)
+    }
+
+    /// The call with this identifier.
+    pub(crate) fn get(&self, id: &str) -> Option<&Call> {
+        let ident = Ident::parse(id)?;
+        self.calls.get(ident.key()).filter(|call| call.ident == ident)
+    }
+
+    /// All calls whose records are kept, in no order that means anything but always the same.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().map(|(_, call)| call)
+    }
+
+    /// Takes no new calls any more.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no call is in progress.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.in_progress == 0
+    }
+
+    /// How many of each live.
+    pub(crate) fn count(&self) -> Count {
+        Count {
+            calls: self.calls.len(),
+            in_progress: self.in_progress,
+            legs: self.legs.len(),
+            timers: self.wheel.len(),
+        }
+    }
+
+    /// How many transactions live.
+    pub(crate) fn transactions(&self) -> crate::sip::transaction::Count {
+        self.endpoint.transactions.count()
+    }
+
+    /// When [`timeout`](Self::timeout) is to be called next, for transactions and for calls.
+    pub(crate) fn next(&self) -> (Option<Tick>, Option<Tick>) {
+        (self.endpoint.transactions.next(), self.wheel.next())
+    }
+
+    /// Ends a call, whatever its state; whether there was one in progress.
+    pub(crate) fn hang_up(&mut self, now: Tick, id: Ident, outbox: &mut Outbox) -> bool {
+        let key: Key<Call> = id.key();
+        let in_progress = self.calls.get(key).is_some_and(|call| call.ident == id && call.is_in_progress());
+        if in_progress {
+            self.turn(now, key, outbox, |call, leg, stack| call.flow.hang_up(leg, stack));
+        }
+        in_progress
+    }
+
+    /// Fires what is due; called without need it does nothing.
+    pub(crate) fn timeout(&mut self, now: Tick, outbox: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.endpoint.transactions.timeout(now, outbox, &mut expired);
+        for event in expired.drain(..) {
+            self.expired(now, event, outbox);
+        }
+        self.expired = expired;
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some(key) = self.wheel.pop(now) else { return };
+            self.call_due(now, key, outbox);
+        }
+    }
+
+    fn call_due(&mut self, now: Tick, key: Key<Call>, outbox: &mut Outbox) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.timer = None;
+        if call.flow.stage == Stage::Over {
+            self.forget(key);
+            return;
+        }
+        self.turn(now, key, outbox, |call, leg, stack| {
+            call.flow.timeout(leg, &mut call.record, stack);
+        });
+    }
+
+    /// Lets something happen to a call and its leg, and then does what follows from where that led.
+    fn turn(
+        &mut self,
+        now: Tick,
+        key: Key<Call>,
+        outbox: &mut Outbox,
+        happen: impl FnOnce(&mut Call, &mut Leg, &mut Stack<'_>),
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let was_in_progress = call.flow.is_in_progress();
+        if let Some(leg) = call.leg.and_then(|leg| self.legs.get_mut(leg)) {
+            let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
+            happen(call, leg, &mut stack);
+        }
+        if was_in_progress && !call.flow.is_in_progress() {
+            self.in_progress -= 1;
+        }
+        if call.flow.stage == Stage::Over {
+            if let Some(leg) = call.leg.take() {
+                self.legs.remove(leg);
+            }
+            self.end(now, key, outbox);
+            return;
+        }
+        let deadline = call.flow.deadline;
+        self.set_timer(key, deadline);
+    }
+
+    fn set_timer(&mut self, key: Key<Call>, deadline: Option<Tick>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.timer.map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some((_, timer)) = call.timer.take() {
+            drop(self.wheel.stop(timer));
+        }
+        call.timer = deadline.map(|at| (at, self.wheel.start_at(at, key)));
+    }
+
+    /// The call is over: its record is kept for its time.
+    fn end(&mut self, now: Tick, key: Key<Call>, outbox: &mut Outbox) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.record.ended.is_none() {
+            call.record.ended = Some(now);
+            outbox.report(Report::CallEnded(Box::new(crate::report::CallEnded {
+                id: call.ident.text().to_string(),
+                agent: call.name.agent.clone(),
+                calling: call.name.calling.text().into(),
+                called: call.name.called.text().into(),
+                result: call.result(),
+                duration: now.since(call.record.placed),
+            })));
+        }
+        if call.cache_time.is_zero() {
+            self.forget(key);
+            return;
+        }
+        let until = now + call.cache_time;
+        self.set_timer(key, Some(until));
+    }
+
+    fn forget(&mut self, key: Key<Call>) {
+        self.set_timer(key, None);
+        let Some(call) = self.calls.remove(key) else { return };
+        if self.names.get(&call.name) == Some(&key) {
+            self.names.remove(&call.name);
+        }
+    }
+}
+
+impl Call {
+    /// What came of it, in a few words: the outcome, or the last status of the INVITE.
+    pub(crate) fn result(&self) -> String {
+        if let Some(outcome) = self.record.outcome {
+            return match outcome.status() {
+                Some(status) => format!("{} {status}", outcome.word()),
+                None => outcome.word().to_owned(),
+            };
+        }
+        match self.record.last_status() {
+            Some(status) if status.is_final() => format!("not reached {status}"),
+            _ => "not reached".to_owned(),
+        }
+    }
+}
+
+/// The agent's name-addr.
+fn name_addr(agent: &Agent) -> Box<str> {
+    let uri = agent.party.uri();
+    if agent.display.is_empty() {
+        return format!("<{uri}>").into();
+    }
+    let display: String = agent.display.chars().filter(|c| !c.is_control()).collect();
+    format!("\"{}\" <{uri}>", display.replace('\\', "\\\\").replace('"', "\\\"")).into()
+}

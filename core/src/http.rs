@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use crate::Tick;
 use chunked::Chunked;
-pub(crate) use date::Dates;
+pub(crate) use date::{Civil, Dates};
 pub(crate) use head::{Head, Refusal};
-pub(crate) use response::Response;
+pub(crate) use response::{Response, phrase};
 
 /// What one connection may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,12 @@ impl Connection {
                 Next::Refused(refusal)
             }
         }
+    }
+
+    /// Answers a connection that nothing was asked on yet, as its only answer.
+    pub(crate) fn refuse(&mut self, now: Tick, response: &Response<'_>, dates: &mut Dates, out: &mut Vec<u8>) {
+        self.refused();
+        self.respond(now, response, dates, true, out);
     }
 
     fn refused(&mut self) {

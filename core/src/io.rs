@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::Tick;
 use crate::report::Report;
+use crate::tls::Acceptor;
 use crate::users::Directory;
 
 /// One of the datagram sockets named by `sip.listen`, by its place in that list.
@@ -67,6 +68,8 @@ pub enum Input<'a> {
         /// The connection.
         connection: ConnectionId,
     },
+    /// A certificate for HTTPS was read; connections accepted from now on use it.
+    Certificate(Box<Acceptor>),
     /// The users file was read anew.
     Reload(Box<Directory>),
     /// End what is in set-up, take nothing new: the service is to stop.

@@ -20,10 +20,9 @@ pub(crate) enum Consumer {
     Calls = 2,
     Nonces = 3,
     HashKeys = 4,
-    Cnonces = 5,
-    #[cfg(feature = "softphone")]
+    StreamKeys = 5,
+    #[cfg(any(test, feature = "softphone"))]
     Phones = 6,
-    Decoys = 7,
 }
 
 /// A stream of unguessable numbers.

@@ -1,21 +1,80 @@
 //! What an operator wants to read in the log; the runtime writes it there.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// One thing that happened.
+use crate::sip::message::Fault;
+
+/// One thing that happened. Its `Display` is one line that stays the same from release to release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
-    /// A login failed: one stable line that fail2ban can match.
+    /// A login failed; fail2ban can match the line.
     LoginFailed {
         /// From where.
         from: IpAddr,
+        /// The name that was claimed, made fit for a log line.
+        user: String,
     },
-    /// A SIP message was refused or dropped.
+    /// A request named parameters that mean nothing here.
+    IgnoredParameters(String),
+    /// A call has ended.
+    CallEnded(Box<CallEnded>),
+    /// A SIP message could not be read.
     SipRefused {
         /// From where.
         from: SocketAddr,
-        /// What the sender did.
+        /// What the sender did wrong.
+        why: Fault,
+    },
+    /// A SIP response belongs to no request of ours, or comes too late.
+    Stray(SocketAddr),
+    /// A TLS client did something wrong.
+    Tls {
+        /// From where.
+        from: SocketAddr,
+        /// What.
         why: String,
     },
+}
+
+/// How a call has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallEnded {
+    /// The call's identifier.
+    pub id: String,
+    /// Who placed it.
+    pub agent: Arc<str>,
+    /// Who was rung first.
+    pub calling: Box<str>,
+    /// Whom that was to be connected to.
+    pub called: Box<str>,
+    /// What came of it.
+    pub result: String,
+    /// From the order to the end.
+    pub duration: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::LoginFailed { from, user } => write!(f, "login failed from={from} user=\"{user}\""),
+            Report::IgnoredParameters(names) => write!(f, "ignored parameters names=\"{names}\""),
+            Report::CallEnded(call) => write!(
+                f,
+                "call ended call={} agent={} calling={} called={} result=\"{}\" seconds={:.3}",
+                call.id,
+                call.agent,
+                call.calling,
+                call.called,
+                call.result,
+                call.duration.as_secs_f64()
+            ),
+            Report::SipRefused { from, why } => write!(f, "unreadable SIP message from={from} why=\"{why}\""),
+            Report::Stray(from) => write!(f, "stray SIP response from={from}"),
+            Report::Tls { from, why } => write!(f, "TLS failed from={from} why=\"{why}\""),
+        }
+    }
 }

@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn random() -> Random {
-        Random::new(&Seed([3; 32]), Consumer::Cnonces)
+        Random::new(&Seed([3; 32]), Consumer::Phones)
     }
 
     fn take(session: &mut Session, attempts: &mut Attempts, challenge: &str) -> Result<(), Unanswerable> {

@@ -57,10 +57,21 @@ impl Record {
         self.dropped
     }
 
-    /// Notes a response to INVITE.
+    /// The status of the latest response to INVITE.
+    pub(crate) fn last_status(&self) -> Option<Status> {
+        self.events.iter().rev().find_map(|event| match event.kind {
+            EventKind::Response(status, _) => Some(status),
+            EventKind::Notified(_) => None,
+        })
+    }
+
+    /// Notes a response to INVITE; one that only repeats the last is not noted again.
     pub(crate) fn response(&mut self, now: Tick, status: Status, reason: &str) {
         let reason = (reason != status.phrase()).then(|| limited(reason));
-        self.push(Event { at: now, kind: EventKind::Response(status, reason) });
+        let kind = EventKind::Response(status, reason);
+        if self.events.last().is_none_or(|last| last.kind != kind) {
+            self.push(Event { at: now, kind });
+        }
     }
 
     /// Notes the body of a NOTIFY.

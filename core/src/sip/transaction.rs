@@ -62,6 +62,8 @@ pub(crate) struct Server {
     flow: Flow,
     state: server::State,
     last: Last,
+    /// Whom to tell when no ACK comes.
+    owner: Option<Owner>,
     /// The request, where it is answered later than in the call that brought it.
     held: Option<Box<[u8]>>,
     retransmit: Option<TimerKey>,
@@ -105,7 +107,7 @@ pub(crate) enum Expired {
     /// No final response came: to be taken as 408 (§8.1.3.1).
     NoResponse(ClientEvent),
     /// No ACK came for a response to INVITE.
-    NoAck(Key<Server>),
+    NoAck(Key<Server>, Option<Owner>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -336,6 +338,7 @@ impl Transactions {
             flow: flow.for_response(&request.via),
             state,
             last: Last::None,
+            owner: None,
             held: None,
             retransmit: None,
             expire: None,
@@ -437,6 +440,13 @@ impl Transactions {
         }
     }
 
+    /// Names whom to tell when no ACK comes for the answer to an INVITE.
+    pub(crate) fn own(&mut self, key: Key<Server>, owner: Owner) {
+        if let Some(server) = self.servers.get_mut(key) {
+            server.owner = Some(owner);
+        }
+    }
+
     /// The transaction user has seen the ACK of its 2xx.
     pub(crate) fn acknowledged(&mut self, now: Tick, key: Key<Server>) {
         let Some(server) = self.servers.get(key) else { return };
@@ -528,7 +538,7 @@ impl Transactions {
         let step = server.state.on(event, &self.timers, server.flow.is_reliable());
         match step.act {
             server::Act::Resend => resend(server, None, outbox),
-            server::Act::NoAck => expired.push(Expired::NoAck(key)),
+            server::Act::NoAck => expired.push(Expired::NoAck(key, server.owner)),
             server::Act::Trying => {
                 if let Some(Ok(Message::Request(request))) = server.held.as_deref().map(parse) {
                     let source = server.flow.remote();

@@ -6,7 +6,6 @@ use super::{Method, Name, Rejected, Request, Status, Via, trim};
 
 /// Appends one message to a buffer. No value that it is given can end its line: CR, LF and NUL become spaces.
 #[derive(Debug)]
-#[must_use = "a message without `end` or `body` has no end"]
 pub struct Writer<'o> {
     out: &'o mut Vec<u8>,
 }
@@ -18,6 +17,11 @@ impl<'o> Writer<'o> {
         out.push(b' ');
         push_value(out, uri);
         out.extend_from_slice(b" SIP/2.0\r\n");
+        Self { out }
+    }
+
+    /// Header lines alone, to be put into a message later with [`lines`](Self::lines).
+    pub(crate) fn lines_only(out: &'o mut Vec<u8>) -> Self {
         Self { out }
     }
 
@@ -62,9 +66,9 @@ impl<'o> Writer<'o> {
         writer
     }
 
-    /// Writes the whole answer to a request that could not be read; `None` when it is not answerable.
-    pub fn refusal(out: &'o mut Vec<u8>, rejected: &Rejected<'_>, source: SocketAddr) -> Option<()> {
-        let unsound = rejected.unsound.as_ref()?;
+    /// Writes the whole answer to a request that could not be read; nothing when it is not answerable.
+    pub fn refusal(out: &'o mut Vec<u8>, rejected: &Rejected<'_>, source: SocketAddr) {
+        let Some(unsound) = rejected.unsound.as_ref() else { return };
         let mut writer = Self::response(out, rejected.fault.status(), None);
         writer.vias(&unsound.via, unsound.fields.lines(Name::Via), source);
         for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
@@ -75,7 +79,6 @@ impl<'o> Writer<'o> {
         let why = rejected.fault.to_string().replace('"', "'");
         writer.field_parts(Name::Warning, &["399 cordboard \"", &why, "\""]);
         writer.end();
-        Some(())
     }
 
     fn vias<'a>(&mut self, top: &Via<'_>, lines: impl Iterator<Item = &'a str>, source: SocketAddr) {
@@ -269,7 +272,7 @@ mod tests {
         let text = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\nTo: <sip:a@b>\r\nFrom: <sip:c@d>;tag=9\r\nCall-ID: 1\r\nCSeq: 7 INVITE\r\n\r\n";
         let Err(rejected) = parse(text.as_bytes()) else { panic!("it was taken") };
         let mut out = Vec::new();
-        Writer::refusal(&mut out, &rejected, source()).unwrap();
+        Writer::refusal(&mut out, &rejected, source());
         let answer = String::from_utf8(out).unwrap();
         assert!(answer.starts_with("SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"), "{answer}");
         assert!(answer.contains("CSeq: 7 INVITE\r\n"), "{answer}");

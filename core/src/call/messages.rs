@@ -1,0 +1,240 @@
+//! SIP messages that come in: to the call that they belong to, or answered here.
+
+use std::net::SocketAddr;
+
+use super::leg::{Answering, Leg, LegEvent};
+use super::{Call, Calls};
+use crate::Tick;
+use crate::ident::{Ident, Key};
+use crate::io::{Datagram, Outbox};
+use crate::report::Report;
+use crate::sip::dialog::{Dialog, Ends, Sending};
+use crate::sip::message::{Message, Method, Name, Rejected, Request, Response, Status, Writer, parse};
+use crate::sip::screen::{ALLOW, screen};
+use crate::sip::sdp;
+use crate::sip::subscription::Notification;
+use crate::sip::transaction::{ClientEvent, Expired, Incoming, Owner, Server, Stray, send};
+use crate::sip::transport::Flow;
+
+impl Calls {
+    /// Takes one datagram.
+    pub(crate) fn datagram(&mut self, now: Tick, datagram: Datagram<'_>, outbox: &mut Outbox) {
+        let flow = Flow::Udp { socket: datagram.socket, remote: datagram.from };
+        // Keep-alives of any kind (RFC 5626 §3.5) and empty datagrams.
+        if datagram.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        match parse(datagram.bytes) {
+            Ok(Message::Response(response)) => self.response(now, &response, flow, outbox),
+            Ok(Message::Request(request)) => self.request(now, &request, flow, outbox),
+            Err(rejected) => refuse_unreadable(&rejected, flow, datagram.from, outbox),
+        }
+    }
+
+    fn response(&mut self, now: Tick, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
+        match self.endpoint.transactions.response(now, response, outbox) {
+            Ok(Some(ClientEvent { owner, key })) => {
+                let leg = Key::from_bits(owner.0);
+                let Some(call) = self.legs.get(leg).map(|leg: &Leg| leg.call) else {
+                    self.orphan(response, flow, outbox);
+                    return;
+                };
+                self.turn(now, call, outbox, |call, leg, stack| {
+                    let event = leg.response(key, response, stack);
+                    call.note(&event, response.reason, now);
+                    call.flow.leg_event(&event, leg, &mut call.record, stack);
+                });
+            }
+            Ok(None) => {}
+            Err(Stray) => outbox.report(Report::Stray(flow.remote())),
+        }
+    }
+
+    /// A 2xx to an INVITE whose leg is over, from a fork that was slow: it is acknowledged and hung up (§13.2.2.4).
+    fn orphan(&mut self, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
+        if !response.status.is_success() || response.cseq.method != Method::Invite {
+            return;
+        }
+        let ends = Ends {
+            call_id: response.call_id,
+            local: response.from.without_params(),
+            local_tag: response.from.tag().unwrap_or_default(),
+            remote: response.to.without_params(),
+        };
+        let dialog = Dialog::from_response(ends, response.cseq.number, response, response.to.uri.raw);
+        let flow = self.endpoint.route_within(dialog.next_hop(), flow);
+        for (method, cseq) in [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))] {
+            let branch = self.endpoint.transactions.fresh_branch();
+            let sent_by = self.endpoint.locals.sent_by(flow);
+            let sending = Sending { transport: flow.transport(), sent_by, branch: &branch, cseq };
+            send(outbox, flow, |out| dialog.request(out, method, sending).end());
+        }
+    }
+
+    pub(super) fn expired(&mut self, now: Tick, event: Expired, outbox: &mut Outbox) {
+        match event {
+            Expired::NoResponse(ClientEvent { owner, key }) => {
+                let Some(call) = self.call_of(owner) else { return };
+                self.turn(now, call, outbox, |call, leg, stack| {
+                    let event = leg.no_response(key);
+                    call.note(&event, Status::REQUEST_TIMEOUT.phrase(), now);
+                    call.flow.leg_event(&event, leg, &mut call.record, stack);
+                });
+            }
+            // A phone that never acknowledges our answer has lost the dialog (§14.2).
+            Expired::NoAck(_, Some(owner)) => {
+                let Some(call) = self.call_of(owner) else { return };
+                self.turn(now, call, outbox, |call, leg, stack| call.flow.hang_up(leg, stack));
+            }
+            Expired::NoAck(_, None) => {}
+        }
+    }
+
+    fn call_of(&self, owner: Owner) -> Option<Key<Call>> {
+        self.legs.get(Key::<Leg>::from_bits(owner.0)).map(|leg| leg.call)
+    }
+
+    fn request(&mut self, now: Tick, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
+        match self.endpoint.transactions.receive(now, request, flow, outbox) {
+            Incoming::Absorbed => {}
+            Incoming::Ack => {
+                if let Some(leg) = self.leg_of(request) {
+                    let call = self.legs.get(leg).map(|leg| leg.call);
+                    let Some(call) = call else { return };
+                    self.turn(now, call, outbox, |_, leg, stack| leg.acknowledged(stack));
+                }
+            }
+            // Whatever INVITE it means was answered in the turn that brought it, so there is nothing to cancel (§9.2).
+            Incoming::Cancel(key, invite) => {
+                let status = if invite.is_some() { Status::OK } else { Status::NO_SUCH_DIALOG };
+                self.answer(now, key, request, flow, status, outbox);
+            }
+            Incoming::New(key) => {
+                let answering = Answering { key, request, flow };
+                self.new_request(now, &answering, outbox);
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Tick,
+        key: Key<Server>,
+        request: &Request<'_>,
+        flow: Flow,
+        status: Status,
+        outbox: &mut Outbox,
+    ) {
+        if request.to.tag().is_some() {
+            self.endpoint.transactions.answer_plain(now, key, request, flow, status, outbox);
+            return;
+        }
+        self.answer_with(now, &Answering { key, request, flow }, status, outbox, |writer| writer.end());
+    }
+
+    /// Answers a request that belongs to no leg, with a tag of its own.
+    fn answer_with(
+        &mut self,
+        now: Tick,
+        answering: &Answering<'_>,
+        status: Status,
+        outbox: &mut Outbox,
+        finish: impl FnOnce(Writer<'_>),
+    ) {
+        let tag = format!("{:016x}", self.endpoint.random.bits());
+        let Answering { key, request, flow } = *answering;
+        self.endpoint.transactions.answer(now, key, request, flow, (status, Some(&tag)), outbox, finish);
+    }
+
+    fn new_request(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
+        let request = answering.request;
+        if let Err(objection) = screen(request) {
+            self.answer_with(now, answering, objection.status(), outbox, |writer| objection.finish(writer));
+            return;
+        }
+        match self.leg_of(request) {
+            Some(leg) => {
+                let Some(call) = self.legs.get(leg).map(|leg| leg.call) else { return };
+                self.request_within(now, call, answering, outbox);
+            }
+            None if request.to.tag().is_some() => {
+                let Answering { key, request, flow } = *answering;
+                self.answer(now, key, request, flow, Status::NO_SUCH_DIALOG, outbox);
+            }
+            None => self.request_outside(now, answering, outbox),
+        }
+    }
+
+    /// Nobody can call the controller; it tells what it is to whoever asks.
+    fn request_outside(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
+        match answering.request.method {
+            Method::Options => self.answer_with(now, answering, Status::OK, outbox, finish_options),
+            Method::Invite => self.answer_with(now, answering, Status::FORBIDDEN, outbox, |writer| writer.end()),
+            _ => self.answer_with(now, answering, Status::NO_SUCH_DIALOG, outbox, |writer| writer.end()),
+        }
+    }
+
+    fn leg_of(&self, request: &Request<'_>) -> Option<Key<Leg>> {
+        let ident = Ident::parse(request.to.tag()?)?;
+        let key = ident.key();
+        self.legs.get(key).filter(|leg| leg.ident() == ident && leg.owns(request)).map(|_| key)
+    }
+
+    fn request_within(&mut self, now: Tick, call: Key<Call>, answering: &Answering<'_>, outbox: &mut Outbox) {
+        self.turn(now, call, outbox, |call, leg, stack| {
+            let Answering { key, request, flow } = *answering;
+            let in_order = leg.take_request(answering);
+            // A NOTIFY that was overtaken by a later one still tells what happened, and is answered 200.
+            if let Err(status) = in_order
+                && request.method != Method::Notify
+            {
+                stack.endpoint.transactions.answer_plain(now, key, request, flow, status, stack.outbox);
+                return;
+            }
+            let plain = |status, stack: &mut super::Stack<'_>| {
+                stack.endpoint.transactions.answer_plain(now, key, request, flow, status, stack.outbox);
+            };
+            match request.method {
+                Method::Bye => {
+                    plain(Status::OK, stack);
+                    call.flow.peer_hung_up(leg, &mut call.record, now);
+                }
+                Method::Notify => match Notification::read(request) {
+                    Some(notification) => {
+                        plain(Status::OK, stack);
+                        call.flow.notified(&notification, leg, &mut call.record, stack);
+                    }
+                    None => plain(Status::BAD_EVENT, stack),
+                },
+                Method::Invite | Method::Update => leg.answer_offer(answering, stack),
+                Method::Options => {
+                    let reply = (Status::OK, None);
+                    stack.endpoint.transactions.answer(now, key, request, flow, reply, stack.outbox, finish_options);
+                }
+                _ => plain(Status::NO_SUCH_DIALOG, stack),
+            }
+        });
+    }
+}
+
+impl Call {
+    /// Notes what the record shows of an event on the leg.
+    fn note(&mut self, event: &LegEvent, reason: &str, now: Tick) {
+        match event {
+            LegEvent::Progress(status) | LegEvent::Failed(status, _) => self.record.response(now, *status, reason),
+            LegEvent::Answered => self.record.response(now, Status::OK, reason),
+            LegEvent::Done(..) | LegEvent::Nothing => {}
+        }
+    }
+}
+
+fn finish_options(mut writer: Writer<'_>) {
+    writer.field(Name::Allow, ALLOW).field(Name::Accept, sdp::MEDIA_TYPE).field(Name::Supported, "100rel");
+    writer.end();
+}
+
+fn refuse_unreadable(rejected: &Rejected<'_>, flow: Flow, from: SocketAddr, outbox: &mut Outbox) {
+    outbox.report(Report::SipRefused { from, why: rejected.fault });
+    let Some(via) = rejected.via() else { return };
+    send(outbox, flow.for_response(via), |out| Writer::refusal(out, rejected, from));
+}

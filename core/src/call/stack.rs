@@ -1,0 +1,44 @@
+//! What a leg sends and receives with.
+
+use std::net::SocketAddr;
+
+use crate::Tick;
+use crate::config::Config;
+use crate::io::Outbox;
+use crate::random::Random;
+use crate::sip::message::Uri;
+use crate::sip::transaction::Transactions;
+use crate::sip::transport::{Flow, Locals};
+
+/// The parts of the SIP side that all legs share.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) transactions: Transactions,
+    pub(crate) locals: Locals,
+    pub(crate) random: Random,
+    pub(crate) config: Config,
+    pub(crate) proxy: Option<SocketAddr>,
+}
+
+/// The endpoint at one moment, with the place where what is to be sent goes.
+#[derive(Debug)]
+pub(crate) struct Stack<'a> {
+    pub(crate) now: Tick,
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) endpoint: &'a mut Endpoint,
+}
+
+impl Endpoint {
+    /// The way of a new request to this URI: to the outbound proxy if there is one, else to the URI's own address.
+    pub(crate) fn route(&self, uri: &str) -> Option<Flow> {
+        let address = self.proxy.or_else(|| Uri::parse(uri).ok()?.address())?;
+        Some(self.locals.flow_to(address))
+    }
+
+    /// The way of a request within a dialog to its next hop; a hop that is named and not given by address is
+    /// reached by the way that the dialog was made on.
+    pub(crate) fn route_within(&self, next_hop: &str, made_on: Flow) -> Flow {
+        let address = Uri::parse(next_hop).ok().and_then(|uri| uri.address());
+        address.map_or(made_on, |address| self.locals.flow_to(address))
+    }
+}

@@ -1,0 +1,366 @@
+//! HTTP and HTTPS connections: bytes to requests, requests to answers.
+
+use std::net::SocketAddr;
+
+use hashbrown::HashMap;
+
+use super::Core;
+use crate::Tick;
+use crate::auth::lockout::siphash::Keyed;
+use crate::auth::server::{Attempt, Verdict};
+use crate::config::Config;
+use crate::http::{Connection, Limits, Next, Persistence, Request};
+use crate::io::{Close, ConnectionId, ListenerId, Outbox};
+use crate::random::{Consumer, Random, Seed};
+use crate::report::Report;
+use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Show};
+use crate::time::wheel::{TimerKey, Wheel};
+use crate::tls::{Acceptor, Session};
+
+/// So many unwritten bytes make a connection wait with further requests.
+const PAUSE_ABOVE: usize = 256 * 1024;
+/// How many connections' time limits are looked at in one turn.
+const TIMERS_AT_ONCE: usize = 1024;
+
+#[derive(Debug)]
+struct Stream {
+    peer: SocketAddr,
+    listener: ListenerId,
+    tls: Option<Session>,
+    http: Connection,
+    /// Bytes handed out and not yet reported as written.
+    unsent: usize,
+    timer: Option<(Tick, TimerKey)>,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(super) struct Streams {
+    streams: HashMap<ConnectionId, Stream, Keyed>,
+    wheel: Wheel<ConnectionId>,
+    limits: Limits,
+    most: usize,
+    pipelined: usize,
+    /// Listeners below this place speak TLS.
+    tls_listeners: u16,
+    plain: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+/// Whether a connection is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Ends(Close),
+}
+
+impl Streams {
+    pub(super) fn new(config: &Config, seed: &Seed) -> Self {
+        let limits = &config.limits;
+        let mut keys = Random::new(seed, Consumer::StreamKeys);
+        Self {
+            streams: HashMap::with_hasher(Keyed::new(&mut keys)),
+            wheel: Wheel::new(),
+            limits: Limits {
+                head: limits.http_head,
+                body: limits.http_body,
+                headers: limits.http_headers,
+                request_time: limits.request_time,
+                idle_time: limits.idle_time,
+            },
+            most: limits.connections,
+            pipelined: limits.pipelined,
+            tls_listeners: u16::try_from(config.http.https.len()).unwrap_or(u16::MAX),
+            plain: Vec::new(),
+            reply: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// The order does not matter for a sum.
+    #[expect(clippy::disallowed_methods, reason = "a sum does not depend on the order")]
+    pub(super) fn bytes_held(&self) -> usize {
+        self.streams.values().map(|stream| stream.http.held()).sum()
+    }
+
+    pub(super) fn next(&self) -> Option<Tick> {
+        self.wheel.next()
+    }
+
+    pub(super) fn accepted(
+        &mut self,
+        now: Tick,
+        (listener, id, peer): (ListenerId, ConnectionId, SocketAddr),
+        acceptor: Option<&Acceptor>,
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) {
+        let secure = listener.0 < self.tls_listeners;
+        let session = match (secure, acceptor.map(Acceptor::accept)) {
+            (false, _) => None,
+            (true, Some(Ok(session))) => Some(session),
+            (true, _) => {
+                outbox.close(id, Close::Now);
+                return;
+            }
+        };
+        let http = Connection::new(now);
+        let mut stream = Stream { peer, listener, tls: session, http, unsent: 0, timer: None };
+        if self.streams.len() >= self.most {
+            let show = Show { format: Format::Xml, epoch: core.epoch };
+            self.reply.clear();
+            if stream.tls.is_none() {
+                stream.http.refuse(now, &show.error(&Error::TooManyConnections).response(), &mut core.dates, &mut self.reply);
+            }
+            outbox.write(id, |out| out.extend_from_slice(&self.reply));
+            outbox.close(id, Close::Flushed);
+            return;
+        }
+        self.streams.insert(id, stream);
+        self.set_timer(id);
+    }
+
+    pub(super) fn lost(&mut self, id: ConnectionId) {
+        if let Some(Stream { timer: Some((_, timer)), .. }) = self.streams.remove(&id) {
+            drop(self.wheel.stop(timer));
+        }
+    }
+
+    pub(super) fn received(&mut self, now: Tick, id: ConnectionId, bytes: &[u8], core: &mut Core, outbox: &mut Outbox) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let mut fate = Fate::Stays;
+        match &mut stream.tls {
+            None => stream.http.received(now, bytes),
+            Some(session) => {
+                self.plain.clear();
+                if let Err(fault) = session.received(bytes, &mut self.plain) {
+                    outbox.report(Report::Tls { from: stream.peer, why: fault.to_string() });
+                    fate = Fate::Ends(Close::Flushed);
+                }
+                stream.http.received(now, &self.plain);
+            }
+        }
+        if fate == Fate::Stays {
+            fate = self.serve(now, id, core, outbox);
+        }
+        self.conclude(id, fate, outbox);
+    }
+
+    pub(super) fn written(&mut self, now: Tick, id: ConnectionId, bytes: usize, core: &mut Core, outbox: &mut Outbox) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.unsent = stream.unsent.saturating_sub(bytes);
+        if stream.http.waiting() > 0 {
+            let fate = self.serve(now, id, core, outbox);
+            self.conclude(id, fate, outbox);
+        }
+    }
+
+    /// Answers requests as long as there are any and the client takes the answers.
+    fn serve(&mut self, now: Tick, id: ConnectionId, core: &mut Core, outbox: &mut Outbox) -> Fate {
+        let Some(stream) = self.streams.get_mut(&id) else { return Fate::Stays };
+        self.reply.clear();
+        let mut fate = Fate::Stays;
+        for _ in 0..self.pipelined {
+            if stream.unsent + self.reply.len() > PAUSE_ABOVE {
+                break;
+            }
+            let from = From { peer: stream.peer, listener: stream.listener, tls: stream.tls.is_some() };
+            let answer = match stream.http.poll(&self.limits, &mut self.reply) {
+                Next::Request(request) => core.answer(now, &request, from, outbox),
+                Next::Refused(refusal) => {
+                    Show { format: Format::Xml, epoch: core.epoch }.error(&Error::Http(refusal))
+                }
+                Next::Nothing => break,
+            };
+            let goes_on = stream.http.respond(now, &answer.response(), &mut core.dates, false, &mut self.reply);
+            if goes_on == Persistence::Close {
+                fate = Fate::Ends(Close::Flushed);
+                break;
+            }
+        }
+        // Whoever sends without ever reading the answers has no claim to our memory.
+        if stream.http.waiting() > 2 * (self.limits.head + self.limits.body) {
+            return Fate::Ends(Close::Now);
+        }
+        if let Some(session) = &mut stream.tls
+            && session.send(&self.reply).is_err()
+        {
+            return Fate::Ends(Close::Now);
+        }
+        fate
+    }
+
+    /// Writes what is to be written, and closes what is to be closed.
+    fn conclude(&mut self, id: ConnectionId, fate: Fate, outbox: &mut Outbox) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let length = match &mut stream.tls {
+            None => outbox.write(id, |out| out.append(&mut self.reply)),
+            Some(session) => {
+                self.reply.clear();
+                if fate == Fate::Ends(Close::Flushed) {
+                    session.close();
+                }
+                outbox.write(id, |out| session.flush(out))
+            }
+        };
+        stream.unsent += length;
+        match fate {
+            Fate::Stays => self.set_timer(id),
+            Fate::Ends(how) => {
+                outbox.close(id, how);
+                self.lost(id);
+            }
+        }
+    }
+
+    fn set_timer(&mut self, id: ConnectionId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let deadline = stream.http.deadline(&self.limits);
+        match (stream.timer, deadline) {
+            (Some((at, _)), Some(deadline)) if at == deadline => return,
+            // A later deadline is looked up when the timer fires: most never do.
+            (Some((at, _)), Some(deadline)) if at < deadline => return,
+            (Some((_, timer)), _) => drop(self.wheel.stop(timer)),
+            (None, _) => {}
+        }
+        stream.timer = deadline.map(|at| (at, self.wheel.start_at(at, id)));
+    }
+
+    pub(super) fn timeout(&mut self, now: Tick, core: &mut Core, outbox: &mut Outbox) {
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some(id) = self.wheel.pop(now) else { return };
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            stream.timer = None;
+            let over = stream.http.deadline(&self.limits).is_some_and(|deadline| deadline <= now);
+            if !over {
+                self.set_timer(id);
+                continue;
+            }
+            self.reply.clear();
+            if let Some(refusal) = stream.http.timeout() {
+                let answer = Show { format: Format::Xml, epoch: core.epoch }.error(&Error::Http(refusal));
+                stream.http.respond(now, &answer.response(), &mut core.dates, true, &mut self.reply);
+            }
+            let sent = stream.tls.as_mut().map_or(Ok(()), |session| session.send(&self.reply));
+            let how = if sent.is_ok() { Close::Flushed } else { Close::Now };
+            self.conclude(id, Fate::Ends(how), outbox);
+        }
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+struct From {
+    peer: SocketAddr,
+    listener: ListenerId,
+    tls: bool,
+}
+
+impl Core {
+    /// Answers one request.
+    fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
+        let show = Show { format: Format::of(request.head.all("Accept")), epoch: self.epoch };
+        let (caller, info) = match self.caller(now, request, from, outbox) {
+            Ok(known) => known,
+            Err(error) => return show.error(&error),
+        };
+        let asked = Asked { caller: &caller, users: &self.users, config: &self.config };
+        let answer = rest::read(request, asked).and_then(|action| self.carry_out(now, action, &caller, show, outbox));
+        let answer = answer.unwrap_or_else(|error| show.error(&error));
+        match info {
+            Some(info) => answer.with("Authentication-Info", info),
+            None => answer,
+        }
+    }
+
+    /// Who asks, and the Authentication-Info that the answer tells.
+    fn caller(
+        &mut self,
+        now: Tick,
+        request: &Request<'_>,
+        from: From,
+        outbox: &mut Outbox,
+    ) -> Result<(Caller, Option<String>), Error> {
+        let address = from.peer.ip().to_canonical();
+        if from.tls && self.config.trusts(address) {
+            return Ok((Caller::Trusted, None));
+        }
+        let attempt = Attempt {
+            method: request.head.method,
+            target: request.head.target,
+            body: request.body,
+            authorization: request.head.get("Authorization"),
+            address,
+            listener: from.listener,
+            tls: from.tls,
+        };
+        match self.gate.judge(now, &attempt, &self.users) {
+            Verdict::Known(user, info) => Ok((Caller::User(user), info)),
+            Verdict::Ask(challenges) => Err(Error::NotLoggedIn(challenges)),
+            Verdict::Failed(challenges, user) => {
+                outbox.report(Report::LoginFailed { from: address, user });
+                Err(Error::NotLoggedIn(challenges))
+            }
+            Verdict::Wait(seconds) => Err(Error::TooManyFailures(seconds)),
+            Verdict::Unreadable => Err(Error::BadAuthorization),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Tick,
+        action: Action,
+        caller: &Caller,
+        show: Show,
+        outbox: &mut Outbox,
+    ) -> Result<Answer, Error> {
+        match action {
+            Action::Place(placing, ignored) => {
+                if !ignored.is_empty() {
+                    outbox.report(Report::IgnoredParameters(ignored.join(", ")));
+                }
+                let id = self.calls.place(now, *placing, outbox)?;
+                let call = self.calls.get(id.text().as_str()).ok_or(Error::NoSuchCall)?;
+                Ok(show.placed(call, &ignored))
+            }
+            Action::Progress(name) => Ok(show.progress(self.calls.find(&name))),
+            Action::HangUp(name) => {
+                let id = self.calls.find(&name).map(crate::call::Call::id).ok_or(Error::NoSuchCall)?;
+                self.hang_up(now, id, show, outbox)
+            }
+            Action::List => {
+                Ok(show.calls(self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users))))
+            }
+            Action::ShowCall(id) => self.visible(&id, caller).map(|call| show.call(call)),
+            Action::HangUpCall(id) => {
+                let id = self.visible(&id, caller)?.id();
+                self.hang_up(now, id, show, outbox)
+            }
+            Action::Options(allow) => Ok(show.options(allow)),
+        }
+    }
+
+    fn visible(&self, id: &str, caller: &Caller) -> Result<&crate::call::Call, Error> {
+        self.calls
+            .get(id)
+            .filter(|call| caller.may_see(&call.name().agent, &self.users))
+            .ok_or(Error::NoSuchCall)
+    }
+
+    fn hang_up(
+        &mut self,
+        now: Tick,
+        id: crate::ident::Ident,
+        show: Show,
+        outbox: &mut Outbox,
+    ) -> Result<Answer, Error> {
+        if self.calls.hang_up(now, id, outbox) { Ok(show.hung_up()) } else { Err(Error::NoSuchCall) }
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS on the server's side, driven by bytes (rustls with ring; TLS 1.2 and 1.3 only).
+//!
+//! The one exception to core's purity: keys and nonces come from the system, and rustls asks the system for the time
+//! when it issues session tickets. A tape of inputs is therefore taken inside of TLS, of the plain bytes.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+use thiserror::Error;
+
+/// What a TLS client did wrong, or that it broke off.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum TlsFault {
+    /// It spoke plain HTTP.
+    #[error("the client spoke plain HTTP on the TLS port")]
+    PlainHttp,
+    /// Anything else.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+/// A certificate that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the certificate cannot be used: {0}")]
+pub struct BadCertificate(String);
+
+/// What TLS sessions are accepted with: a certificate chain and its key.
+#[derive(Clone, Debug)]
+pub struct Acceptor(Arc<ServerConfig>);
+
+impl Acceptor {
+    /// Takes a chain, the server's own certificate first, and its key.
+    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, BadCertificate> {
+        let bad = |e: rustls::Error| BadCertificate(e.to_string());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(bad)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(bad)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Begins a session.
+    pub(crate) fn accept(&self) -> Result<Session, TlsFault> {
+        let mut connection = ServerConnection::new(self.0.clone()).map_err(|e| TlsFault::Protocol(e.to_string()))?;
+        // The limit on what is written lies with the connection, which knows what the peer has taken.
+        connection.set_buffer_limit(None);
+        Ok(Session { connection, started: false })
+    }
+}
+
+/// One TLS session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: ServerConnection,
+    started: bool,
+}
+
+impl Session {
+    /// Takes bytes from the wire and appends what they say to `plain`. Ask [`flush`](Self::flush) then, also after a
+    /// fault: the alert that explains it lies there.
+    pub(crate) fn received(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), TlsFault> {
+        if !self.started && !bytes.is_empty() {
+            self.started = true;
+            if bytes.first().is_some_and(u8::is_ascii_uppercase) {
+                return Err(TlsFault::PlainHttp);
+            }
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let fault = |e: &dyn std::fmt::Display| TlsFault::Protocol(e.to_string());
+            let read = self.connection.read_tls(&mut rest).map_err(|e| fault(&e))?;
+            let state = self.connection.process_new_packets().map_err(|e| fault(&e))?;
+            let waiting = state.plaintext_bytes_to_read();
+            if waiting > 0 {
+                let start = plain.len();
+                plain.resize(start + waiting, 0);
+                let space = plain.get_mut(start..).unwrap_or_default();
+                self.connection.reader().read_exact(space).map_err(|e| fault(&e))?;
+            }
+            // After close_notify nothing is read any more.
+            if read == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Encrypts bytes for the peer.
+    pub(crate) fn send(&mut self, plain: &[u8]) -> Result<(), TlsFault> {
+        self.connection.writer().write_all(plain).map_err(|e| TlsFault::Protocol(e.to_string()))
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    /// Appends what has to go to the wire.
+    pub(crate) fn flush(&mut self, wire: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            // Writing to a Vec cannot fail.
+            if self.connection.write_tls(wire).is_err() {
+                return;
+            }
+        }
+    }
+}
