@@ -37,7 +37,7 @@ impl Cidr {
     }
 
     /// The same range from its first address.
-    fn from_first(self) -> Self {
+    fn trimmed(self) -> Self {
         let base = match self.base {
             IpAddr::V4(base) => Ipv4Addr::from_bits(base.to_bits() & mask_v4(self.bits)).into(),
             IpAddr::V6(base) => Ipv6Addr::from_bits(base.to_bits() & mask_v6(self.bits)).into(),
@@ -77,7 +77,7 @@ impl Text for Cidr {
             IpAddr::V4(short) if base.is_ipv6() && bits >= 96 => Self { base: short.into(), bits: bits - 96 },
             _ => Self { base, bits },
         };
-        match range.from_first() {
+        match range.trimmed() {
             first if first == range => Ok(range),
             first => Err(format!("is not the first address of its range, which is \"{first}\"")),
         }

@@ -1,0 +1,147 @@
+//! `cordboard check`, and the reading of the files that it checks.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cordboard_core::config::{Config, Place};
+use cordboard_core::users::{Directory, UsersError};
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use toml_edit::Document;
+
+/// Checks the configuration and the files that it names, after printing it if that is wanted. Warnings go to
+/// standard error; the error has a line for each file that is wrong.
+pub(crate) fn run(config_path: &Path, print: bool) -> Result<String, String> {
+    let config = read_config(config_path)?;
+    if print {
+        crate::say(&config.print())?;
+    }
+    for warning in config.warnings() {
+        eprintln!("{}: warning: {warning}", config_path.display());
+    }
+    let users_path = beside(config_path, &config.users.file);
+    let users = read_users(&users_path, config.realm());
+    let wrong: Vec<String> = [check_certificate(config_path, &config).err(), users.as_ref().err().cloned()]
+        .into_iter()
+        .flatten()
+        .collect();
+    if let Ok(directory) = &users {
+        warn_of_users(&users_path, directory);
+    }
+    if !wrong.is_empty() {
+        return Err(wrong.join("\ncordboard: "));
+    }
+    if print {
+        return Ok(String::new());
+    }
+    let count = users.map_or(0, |directory| directory.users().len());
+    let users = if count == 1 { "1 user".to_owned() } else { format!("{count} users") };
+    Ok(format!("{}: ok, {users} in {}\n", config_path.display(), users_path.display()))
+}
+
+/// Reads the configuration; the error is one line.
+pub(crate) fn read_config(path: &Path) -> Result<Config, String> {
+    let text = read_text(path).map_err(|error| format!("{error}; name the configuration with --config"))?;
+    Config::from_toml(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads the users of a realm; the error is one line.
+pub(crate) fn read_users(path: &Path, realm: &str) -> Result<Directory, String> {
+    let text = read_text(path).map_err(|error| format!("{error}; `cordboard user add NAME` makes it"))?;
+    parse_users(path, &text, realm)
+}
+
+/// Reads the users of a realm from the text of their file; the error is one line.
+pub(crate) fn parse_users(path: &Path, text: &str, realm: &str) -> Result<Directory, String> {
+    Directory::from_toml(text, realm)
+        .map_err(|error| format!("{}: {}", path.display(), users_fault(text, &error)))
+}
+
+/// A file that the configuration names, seen from the configuration's folder.
+pub(crate) fn beside(config_path: &Path, file: &str) -> PathBuf {
+    config_path.parent().unwrap_or(Path::new("")).join(file)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+/// What is wrong with a users file, in one line with its place.
+fn users_fault(text: &str, error: &UsersError) -> String {
+    let name = match error {
+        // The TOML reader draws the line that is wrong; the place and the reason are enough.
+        UsersError::Unreadable(drawn) => {
+            let drawing = |line: &&str| {
+                line.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+                    .starts_with('|')
+            };
+            let lines: Vec<&str> = drawn.lines().filter(|line| !drawing(line)).collect();
+            return lines.join(", ");
+        }
+        UsersError::Twice { second, .. } => second,
+        UsersError::BadName(name) | UsersError::NoPin(name) => name,
+    };
+    match place_of_user(text, name) {
+        Some(place) => format!("{error}, {place}"),
+        None => error.to_string(),
+    }
+}
+
+/// Where the last user stands that has this name or alias: of two, it is the second that is one too many.
+fn place_of_user(text: &str, name: &str) -> Option<Place> {
+    let document = Document::parse(text).ok()?;
+    let users = document.as_table().get("user")?.as_array_of_tables()?;
+    let named = |user: &&toml_edit::Table| {
+        let aliases = user.get("aliases").and_then(|aliases| aliases.as_array());
+        let alias = aliases.is_some_and(|aliases| aliases.iter().any(|alias| alias.as_str() == Some(name)));
+        alias || user.get("name").and_then(|item| item.as_str()) == Some(name)
+    };
+    let span = users.iter().filter(named).last()?.get("name")?.span()?;
+    Some(Place::of(text, span.start))
+}
+
+fn warn_of_users(path: &Path, directory: &Directory) {
+    let warn = |text: String| eprintln!("{}: warning: {text}", path.display());
+    if directory.users().is_empty() {
+        warn("has no users; `cordboard user add NAME` adds one".to_owned());
+    }
+    let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        warn("anybody on this machine can read what logs users in; chmod 600 helps".to_owned());
+    }
+    for user in directory.users() {
+        if user.sip().is_none() {
+            warn(format!(
+                "{} has no SIP credentials: a server that asks for them refuses its calls",
+                user.name()
+            ));
+        }
+        let strangers =
+            user.may_act_for().iter().filter(|agent| *agent != "*" && directory.get(agent).is_none());
+        for agent in strangers {
+            warn(format!("{} may act for {agent}, who is no user", user.name()));
+        }
+    }
+}
+
+/// Whether certificate and key can be read and belong together.
+fn check_certificate(config_path: &Path, config: &Config) -> Result<(), String> {
+    let (Some(certificate), Some(key)) = (&config.http.certificate, &config.http.key) else { return Ok(()) };
+    let (certificate, key) = (beside(config_path, certificate), beside(config_path, key));
+    let unreadable =
+        |path: &Path, error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", path.display());
+    let chain = CertificateDer::pem_file_iter(&certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(&certificate, &error))?;
+    if chain.is_empty() {
+        return Err(format!("{} has no certificate in PEM form", certificate.display()));
+    }
+    let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unreadable(&key, &error))?;
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map(drop)
+        .map_err(|error| format!("{} and {} cannot be used: {error}", certificate.display(), key.display()))
+}
