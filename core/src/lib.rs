@@ -11,7 +11,7 @@
 //! ```
 //! use cordboard_core::{Controller, Epoch, Seed, Tick};
 //! use cordboard_core::config::Config;
-//! use cordboard_core::io::{ConnectionId, Input, ListenerId, Outbox, Output, Wake};
+//! use cordboard_core::io::{Datagram, Input, Outbox, Output, SocketId, Wake};
 //! use cordboard_core::users::{Directory, User};
 //!
 //! let config = Config::from_toml("[sip]\ndomain = \"example.com\"\nproxy = \"sip:192.0.2.1:5060\"")?;
@@ -24,17 +24,20 @@
 //!     Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;rport\r\nMax-Forwards: 70\r\n\
 //!     From: <sip:proxy@example.com>;tag=1\r\nTo: <sip:cordboard@127.0.0.1>\r\n\
 //!     Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
-//! let datagram = cordboard_core::io::Datagram {
-//!     socket: cordboard_core::io::SocketId(0),
+//! let datagram = Datagram {
+//!     socket: SocketId(0),
 //!     from: "192.0.2.1:5060".parse()?,
 //!     bytes: options,
 //! };
 //! let wake = controller.handle(Tick::ZERO, Input::Datagram(datagram), &mut outbox);
 //! let Some(Output::Datagram { bytes, .. }) = outbox.pop() else { panic!("no answer") };
 //! assert!(bytes.starts_with(b"SIP/2.0 200 OK\r\n"));
-//! // The transaction is kept for copies of the request: call again when it may be forgotten.
-//! let Wake::At(tick, _) = wake else { panic!("nothing is waited for") };
-//! assert_eq!(controller.handle(tick, Input::Timeout, &mut outbox), Wake::Idle);
+//! // The transaction is kept for copies of the request: call again until it is forgotten.
+//! let mut wake = wake;
+//! while let Wake::At(tick, _) = wake {
+//!     wake = controller.handle(tick, Input::Timeout, &mut outbox);
+//! }
+//! assert_eq!(controller.census(), cordboard_core::Census::default());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

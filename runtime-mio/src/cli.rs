@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, user};
+use crate::{check, serve, user};
 
 #[derive(Parser)]
 #[command(
@@ -47,7 +47,7 @@ pub(crate) struct ConfigFile {
 /// Does what the command line asks; returns what is to be printed, or one line that says what is wrong.
 pub(crate) fn run() -> Result<String, String> {
     match Cli::parse().command {
-        Command::Serve(_) => Err("serve is not in this build".to_owned()),
+        Command::Serve(config) => serve::run(&config.path).map(|()| String::new()),
         Command::Check { config, print } => check::run(&config.path, print),
         Command::Demo => Err("demo is not in this build".to_owned()),
         Command::User(command) => user::run(command),

@@ -1,7 +1,11 @@
 //! Cordboard: the production server.
 
+mod certificate;
 mod check;
 mod cli;
+mod log;
+mod net;
+mod serve;
 mod user;
 
 use std::io::{ErrorKind, Write};

@@ -1,0 +1,20 @@
+//! Sockets and the loop that drives a protocol machine with them.
+
+pub(crate) mod event_loop;
+mod tcp;
+mod udp;
+
+use cordboard_core::io::{Input, Outbox, Wake};
+use cordboard_core::{Controller, Tick};
+
+/// A protocol machine without I/O: the controller, and in the demo its phones and exchange.
+pub(crate) trait Machine {
+    /// See [`Controller::handle`].
+    fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake;
+}
+
+impl Machine for Controller {
+    fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+        Controller::handle(self, now, input, outbox)
+    }
+}

@@ -1,0 +1,165 @@
+//! `cordboard serve`: files, sockets, signals, and the controller in their midst.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cordboard_core::config::Config;
+use cordboard_core::io::Input;
+use cordboard_core::tls::Acceptor;
+use cordboard_core::{Controller, Epoch, Report, Seed};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::check::{beside, read_config, read_users};
+use crate::net::event_loop::{BindError, EventLoop, Host};
+use crate::{certificate, log};
+
+const SIGNAL_TOKEN: usize = 0;
+
+/// Runs the service until it is told to end and its calls are over.
+pub(crate) fn run(path: &Path) -> Result<(), String> {
+    log::start();
+    let mut config = read_config(path)?;
+    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let users_file = beside(path, &config.users.file);
+    let users = read_users(&users_file, config.realm())?;
+    let acceptor = certificate(path, &config)?;
+    let mut event_loop = bind(&mut config)?;
+    let mut service = Service::new(&event_loop, users_file, config.realm().to_owned())?;
+    let mut controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
+    let first = acceptor.into_iter().map(|acceptor| Input::Certificate(Box::new(acceptor))).collect();
+    notify(&[NotifyState::Ready]);
+    event_loop.run(&mut controller, &mut service, first).map_err(|e| format!("waiting for sockets: {e}"))?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// The certificate for HTTPS, if there are HTTPS listeners.
+fn certificate(path: &Path, config: &Config) -> Result<Option<Acceptor>, String> {
+    if config.http.https.is_empty() {
+        return Ok(None);
+    }
+    match (&config.http.certificate, &config.http.key) {
+        (Some(certificate), Some(key)) => {
+            certificate::load(&beside(path, certificate), &beside(path, key)).map(Some)
+        }
+        _ => {
+            let mut names = vec!["localhost".to_owned()];
+            names.extend(config.http.https.iter().map(|address| address.ip().to_string()));
+            certificate::self_signed(names).map(Some)
+        }
+    }
+}
+
+/// Binds all addresses and writes those really bound back into the configuration.
+fn bind(config: &mut Config) -> Result<EventLoop, String> {
+    let datagrams: Vec<SocketAddr> = config.sip.listen.iter().map(|listen| listen.address).collect();
+    let streams: Vec<SocketAddr> = config.http.https.iter().chain(&config.http.http).copied().collect();
+    let cannot = |BindError { address, error }| format!("cannot listen on {address}: {error}");
+    let event_loop = EventLoop::new(&datagrams, &streams).map_err(cannot)?;
+    let bound = event_loop.stream_addresses().map_err(|e| format!("asking for a bound address: {e}"))?;
+    for (configured, bound) in config.http.https.iter_mut().chain(&mut config.http.http).zip(bound) {
+        *configured = bound;
+    }
+    for (configured, bound) in config.sip.listen.iter_mut().zip(event_loop.datagram_addresses()) {
+        configured.address = *bound;
+    }
+    let list = |all: &[SocketAddr], kind: &str| all.iter().for_each(|address| tracing::info!("listening {kind}={address}"));
+    list(&config.http.https, "https");
+    list(&config.http.http, "http");
+    list(event_loop.datagram_addresses(), "udp");
+    Ok(event_loop)
+}
+
+/// 32 bytes that nobody can guess.
+pub(crate) fn seed() -> Result<Seed, String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| format!("the system gives no randomness: {e}"))?;
+    Ok(Seed(bytes))
+}
+
+/// The wall clock's time at the start of the loop's ticks.
+pub(crate) fn epoch() -> Epoch {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Epoch::from_unix_millis(u64::try_from(now.as_millis()).unwrap_or(0))
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        tracing::debug!(error = %e, "systemd was not told");
+    }
+}
+
+/// What the service does besides calls: signals, the users file, the watchdog, the log.
+struct Service {
+    signals: Signals,
+    users_file: PathBuf,
+    realm: String,
+    watchdog: Option<Duration>,
+    ending: bool,
+}
+
+impl Service {
+    fn new(event_loop: &EventLoop, users_file: PathBuf, realm: String) -> Result<Self, String> {
+        let wrong = |e: std::io::Error| format!("signals: {e}");
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(wrong)?;
+        event_loop.register(&mut signals, SIGNAL_TOKEN).map_err(wrong)?;
+        let watchdog = sd_notify::watchdog_enabled().map(|time| time / 2);
+        Ok(Self { signals, users_file, realm, watchdog, ending: false })
+    }
+
+    fn reload(&self) -> Option<Input<'static>> {
+        match read_users(&self.users_file, &self.realm) {
+            Ok(users) => {
+                tracing::info!(users = users.users().len(), "users were read again");
+                Some(Input::Reload(Box::new(users)))
+            }
+            Err(wrong) => {
+                tracing::error!("the users stay as they were: {wrong}");
+                None
+            }
+        }
+    }
+}
+
+impl Host for Service {
+    fn ready(&mut self, _token: usize) -> Vec<Input<'static>> {
+        let mut inputs = Vec::new();
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            match signal {
+                SIGHUP => inputs.extend(self.reload()),
+                _ if self.ending => {
+                    tracing::warn!("told to end twice: calls are left as they are");
+                    std::process::exit(1);
+                }
+                _ => {
+                    self.ending = true;
+                    tracing::info!("draining: no new calls, those in set-up come to their end");
+                    notify(&[NotifyState::Stopping]);
+                    inputs.push(Input::Drain);
+                }
+            }
+        }
+        inputs
+    }
+
+    fn report(&mut self, report: &Report) {
+        log::write(report);
+    }
+
+    fn pulse(&mut self) -> Option<Duration> {
+        if self.watchdog.is_some() {
+            notify(&[NotifyState::Watchdog]);
+        }
+        self.watchdog
+    }
+
+    fn passed(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if tracing::enabled!(tracing::Level::TRACE) {
+            tracing::trace!(%from, %to, message = %String::from_utf8_lossy(bytes), "SIP");
+        }
+    }
+}
