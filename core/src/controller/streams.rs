@@ -9,7 +9,7 @@ use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::auth::server::{Attempt, Verdict};
 use crate::config::Config;
-use crate::http::{Connection, Limits, Next, Persistence, Request};
+use crate::http::{Connection, Fields, Limits, Next, Persistence, Refusal, Request};
 use crate::io::{Close, ConnectionId, ListenerId, Outbox};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
@@ -17,8 +17,6 @@ use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Show};
 use crate::time::wheel::{TimerKey, Wheel};
 use crate::tls::{Acceptor, Session};
 
-/// So many unwritten bytes make a connection wait with further requests.
-const PAUSE_ABOVE: usize = 256 * 1024;
 /// How many connections' time limits are looked at in one turn.
 const TIMERS_AT_ONCE: usize = 1024;
 
@@ -40,7 +38,6 @@ pub(super) struct Streams {
     wheel: Wheel<ConnectionId>,
     limits: Limits,
     most: usize,
-    pipelined: usize,
     /// Listeners below this place speak TLS.
     tls_listeners: u16,
     plain: Vec<u8>,
@@ -67,9 +64,9 @@ impl Streams {
                 headers: limits.http_headers,
                 request_time: limits.request_time,
                 idle_time: limits.idle_time,
+                pipelined: limits.pipelined,
             },
             most: limits.connections,
-            pipelined: limits.pipelined,
             tls_listeners: u16::try_from(config.http.https.len()).unwrap_or(u16::MAX),
             plain: Vec::new(),
             reply: Vec::new(),
@@ -135,60 +132,61 @@ impl Streams {
 
     pub(super) fn received(&mut self, now: Tick, id: ConnectionId, bytes: &[u8], core: &mut Core, outbox: &mut Outbox) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let mut fate = Fate::Stays;
-        match &mut stream.tls {
-            None => stream.http.received(now, bytes),
+        let fate = match &mut stream.tls {
+            None => self.serve(now, id, bytes, core, outbox),
             Some(session) => {
-                self.plain.clear();
-                if let Err(fault) = session.received(bytes, &mut self.plain) {
-                    outbox.report(Report::Tls { from: stream.peer, why: fault.to_string() });
-                    fate = Fate::Ends(Close::Flushed);
-                }
-                stream.http.received(now, &self.plain);
+                let mut plain = std::mem::take(&mut self.plain);
+                plain.clear();
+                let fate = match session.received(bytes, &mut plain) {
+                    Ok(()) => self.serve(now, id, &plain, core, outbox),
+                    Err(fault) => {
+                        outbox.report(Report::Tls { from: stream.peer, why: fault.to_string() });
+                        Fate::Ends(Close::Flushed)
+                    }
+                };
+                self.plain = plain;
+                fate
             }
-        }
-        if fate == Fate::Stays {
-            fate = self.serve(now, id, core, outbox);
-        }
-        self.conclude(id, fate, outbox);
+        };
+        self.conclude(now, id, fate, outbox);
     }
 
     pub(super) fn written(&mut self, now: Tick, id: ConnectionId, bytes: usize, core: &mut Core, outbox: &mut Outbox) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.unsent = stream.unsent.saturating_sub(bytes);
-        if stream.http.waiting() > 0 {
-            let fate = self.serve(now, id, core, outbox);
-            self.conclude(id, fate, outbox);
+        stream.http.unsent(now, stream.unsent);
+        if !stream.http.is_idle() {
+            let fate = self.serve(now, id, &[], core, outbox);
+            self.conclude(now, id, fate, outbox);
         }
     }
 
     /// Answers requests as long as there are any and the client takes the answers.
-    fn serve(&mut self, now: Tick, id: ConnectionId, core: &mut Core, outbox: &mut Outbox) -> Fate {
+    fn serve(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        mut fresh: &[u8],
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) -> Fate {
         let Some(stream) = self.streams.get_mut(&id) else { return Fate::Stays };
         self.reply.clear();
-        let mut fate = Fate::Stays;
-        for _ in 0..self.pipelined {
-            if stream.unsent + self.reply.len() > PAUSE_ABOVE {
-                break;
-            }
-            let from = From { peer: stream.peer, listener: stream.listener, tls: stream.tls.is_some() };
-            let answer = match stream.http.poll(&self.limits, &mut self.reply) {
+        let from = From { peer: stream.peer, listener: stream.listener, tls: stream.tls.is_some() };
+        let fate = loop {
+            let answer = match stream.http.poll(now, &mut fresh, &self.limits, &mut self.reply) {
                 Next::Request(request) => core.answer(now, &request, from, outbox),
-                Next::Refused(refusal) => {
-                    Show { format: Format::Xml, epoch: core.epoch }.error(&Error::Http(refusal))
-                }
-                Next::Nothing => break,
+                Next::Refused { refusal, fields } => core.refusal(refusal, fields),
+                Next::Nothing => break Fate::Stays,
+                Next::Close => break Fate::Ends(Close::Now),
             };
-            let goes_on = stream.http.respond(now, &answer.response(), &mut core.dates, false, &mut self.reply);
+            let keep = Persistence::KeepAlive;
+            let goes_on =
+                stream.http.respond(now, &answer.response(), &mut core.dates, keep, &mut self.reply);
             if goes_on == Persistence::Close {
-                fate = Fate::Ends(Close::Flushed);
-                break;
+                break Fate::Ends(Close::Flushed);
             }
-        }
-        // Whoever sends without ever reading the answers has no claim to our memory.
-        if stream.http.waiting() > 2 * (self.limits.head + self.limits.body) {
-            return Fate::Ends(Close::Now);
-        }
+        };
         if let Some(session) = &mut stream.tls
             && session.send(&self.reply).is_err()
         {
@@ -198,7 +196,7 @@ impl Streams {
     }
 
     /// Writes what is to be written, and closes what is to be closed.
-    fn conclude(&mut self, id: ConnectionId, fate: Fate, outbox: &mut Outbox) {
+    fn conclude(&mut self, now: Tick, id: ConnectionId, fate: Fate, outbox: &mut Outbox) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let length = match &mut stream.tls {
             None => outbox.write(id, |out| out.append(&mut self.reply)),
@@ -211,6 +209,7 @@ impl Streams {
             }
         };
         stream.unsent += length;
+        stream.http.unsent(now, stream.unsent);
         match fate {
             Fate::Stays => self.set_timer(id),
             Fate::Ends(how) => {
@@ -238,19 +237,24 @@ impl Streams {
             let Some(id) = self.wheel.pop(now) else { return };
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.timer = None;
-            let over = stream.http.deadline(&self.limits).is_some_and(|deadline| deadline <= now);
-            if !over {
-                self.set_timer(id);
-                continue;
-            }
             self.reply.clear();
-            if let Some(refusal) = stream.http.timeout() {
-                let answer = Show { format: Format::Xml, epoch: core.epoch }.error(&Error::Http(refusal));
-                stream.http.respond(now, &answer.response(), &mut core.dates, true, &mut self.reply);
-            }
+            let how = match stream.http.timeout(now, &self.limits) {
+                Next::Request(_) | Next::Nothing => {
+                    self.set_timer(id);
+                    continue;
+                }
+                Next::Refused { refusal, fields } => {
+                    let answer = core.refusal(refusal, fields);
+                    let close = Persistence::Close;
+                    stream.http.respond(now, &answer.response(), &mut core.dates, close, &mut self.reply);
+                    Close::Flushed
+                }
+                Next::Close if stream.unsent > 0 => Close::Now,
+                Next::Close => Close::Flushed,
+            };
             let sent = stream.tls.as_mut().map_or(Ok(()), |session| session.send(&self.reply));
-            let how = if sent.is_ok() { Close::Flushed } else { Close::Now };
-            self.conclude(id, Fate::Ends(how), outbox);
+            let how = if sent.is_ok() { how } else { Close::Now };
+            self.conclude(now, id, Fate::Ends(how), outbox);
         }
     }
 }
@@ -264,6 +268,11 @@ struct From {
 }
 
 impl Core {
+    /// Answers what is no request that can be read.
+    fn refusal(&self, refusal: Refusal, fields: Fields<'_>) -> Answer {
+        Show { format: Format::of(fields.all("Accept")), epoch: self.epoch }.error(&Error::Http(refusal))
+    }
+
     /// Answers one request.
     fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
         let show = Show { format: Format::of(request.head.all("Accept")), epoch: self.epoch };

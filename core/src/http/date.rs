@@ -3,7 +3,8 @@
 use crate::{Epoch, Tick};
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A point in time by the calendar, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,12 @@ impl Civil {
         let name = DAYS.get((self.days % 7) as usize).unwrap_or(&"Thu");
         let month = MONTHS.get(self.month - 1).unwrap_or(&"Jan");
         let Self { year, day, second, .. } = self;
-        format!("{name}, {day:02} {month} {year} {:02}:{:02}:{:02} GMT", second / 3600, second / 60 % 60, second % 60)
+        format!(
+            "{name}, {day:02} {month} {year} {:02}:{:02}:{:02} GMT",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
     }
 }
 
