@@ -1,1 +1,32 @@
-//! The simulator.
+//! What the tests that cross a process share: real programs started, watched and ended.
+//!
+//! Everything binds to loopback addresses and to ports that the system chose. A program is ended by its id when its
+//! guard is dropped, also when the test fails.
+
+pub mod baresip;
+pub mod cordboard;
+pub mod curl;
+pub mod kamailio;
+pub mod linphone;
+pub mod ports;
+pub mod process;
+pub mod sipp;
+
+use std::time::{Duration, Instant};
+
+/// The longest that a test waits for something that should come soon.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer; panics, naming `what`, when none comes in time.
+///
+/// Between two questions the thread yields to what it waits for.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,108 @@
+//! The real server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::curl::{Reply, curl};
+use crate::process::Process;
+use crate::wait_for;
+
+/// The program, where the workspace's build puts it.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows where it is");
+    let built = test.ancestors().nth(2).expect("it lies in the target folder").join("cordboard");
+    assert!(built.exists(), "{} is not built: `cargo build -p cordboard` makes it", built.display());
+    built
+}
+
+/// A running server in a folder of its own.
+#[derive(Debug)]
+pub struct Cordboard {
+    /// Its folder, with its files.
+    pub folder: TempDir,
+    /// Its process.
+    pub process: Process,
+    /// `127.0.0.1:PORT` of HTTPS.
+    pub https: String,
+    /// `127.0.0.1:PORT` of HTTP.
+    pub http: String,
+    /// `127.0.0.1:PORT` of SIP.
+    pub sip: String,
+}
+
+/// A user to be added: name, PIN and SIP password, and further arguments of `user add`.
+pub type NewUser<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+impl Cordboard {
+    /// Starts a server with these lines in its tables, and these users; the SIP password of all is 123.
+    ///
+    /// `sip` and `more` are put behind the domain and at the end of the configuration.
+    pub fn start(domain: &str, sip: &str, more: &str, users: &[NewUser<'_>]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let config = format!(
+            "[http]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
+             [sip]\ndomain = \"{domain}\"\nlisten = [\"udp:127.0.0.1:0\"]\n{sip}\n{more}\n"
+        );
+        std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
+        for (name, pin, more) in users {
+            add_user(folder.path(), name, pin, more);
+        }
+        let mut command = Command::new(program());
+        command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1");
+        let mut process = Process::start("cordboard", &mut command, folder.path());
+        let mut listening = |kind: &str| {
+            process.wait_said(&format!("listening on {kind}"), |said| {
+                let line = said.lines().find(|line| line.contains(&format!("listening {kind}=")))?;
+                line.rsplit('=').next().map(str::to_owned)
+            })
+        };
+        let (https, http, sip) = (listening("https"), listening("http"), listening("udp"));
+        Self { folder, process, https, http, sip }
+    }
+
+    /// A request by a trusted host over HTTPS; `path` starts with a slash.
+    pub fn trusted(&self, method: &str, path: &str) -> Reply {
+        let head: &[&str] = if method == "HEAD" { &["--head"] } else { &["-X", method] };
+        let url = format!("https://{}{path}", self.https);
+        curl(&[head, &[url.as_str()]].concat())
+    }
+
+    /// The call between two users as JSON; `null` if there is none.
+    pub fn call(&self, path: &str) -> serde_json::Value {
+        let url = format!("https://{}{path}", self.https);
+        let reply = curl(&["-H", "Accept: application/json", &url]);
+        serde_json::from_str(&reply.body).unwrap_or_else(|e| panic!("{e}: {}", reply.body))
+    }
+
+    /// Waits until the call between two users is over, and returns it.
+    pub fn ended(&self, path: &str) -> serde_json::Value {
+        wait_for(&format!("the end of {path}"), || {
+            let call = self.call(path);
+            (!call["ended"].is_null()).then_some(call)
+        })
+    }
+
+    /// The texts of a call's events.
+    pub fn texts(call: &serde_json::Value) -> Vec<String> {
+        let events = call["events"].as_array().expect("a call has events");
+        events.iter().map(|event| event["text"].as_str().expect("an event has a text").to_owned()).collect()
+    }
+}
+
+fn add_user(folder: &Path, name: &str, pin: &str, more: &[&str]) {
+    use std::io::Write;
+    let mut child = Command::new(program())
+        .args(["user", "add", name, "--stdin"])
+        .args(more)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("cordboard can be started");
+    let mut stdin = child.stdin.take().expect("it has an input");
+    stdin.write_all(format!("{pin}\n123\n").as_bytes()).expect("it reads");
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success(), "user {name} was not added");
+}

@@ -1,0 +1,99 @@
+//! A program that runs in a folder of its own, with its output in a file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait_for;
+
+/// How long a program may take to end by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running program. Dropping it ends it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program; what it says goes to `NAME.log` in `folder`. Panics when it cannot be started: without the
+    /// real peers the tests would prove nothing.
+    pub fn start(name: &str, command: &mut Command, folder: &Path) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::create(&log).expect("a log file can be made");
+        let copy = file.try_clone().expect("a file handle can be copied");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(copy)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} cannot be started: {e}"));
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until `found` finds something in what it says.
+    pub fn wait_said<T>(&mut self, what: &str, mut found: impl FnMut(&str) -> Option<T>) -> T {
+        let name = self.name.clone();
+        wait_for(&format!("{name}: {what}"), || {
+            let said = self.said();
+            let answer = found(&said);
+            if answer.is_none()
+                && let Ok(Some(status)) = self.child.try_wait()
+            {
+                panic!("{name} ended ({status}) before {what}:\n{said}");
+            }
+            answer
+        })
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Err(e) = kill(Pid::from_raw(self.child.id() as i32), signal) {
+            panic!("{}: {signal}: {e}", self.name);
+        }
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        wait_for(&format!("the end of {name}"), || self.child.try_wait().expect("its state can be asked for"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let pid = Pid::from_raw(self.child.id() as i32);
+        if kill(pid, Signal::SIGTERM).is_ok() {
+            let start = Instant::now();
+            while start.elapsed() < GRACE {
+                if matches!(self.child.try_wait(), Ok(Some(_))) {
+                    return;
+                }
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        }
+        // It did not listen; nothing may stay behind.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
