@@ -8,6 +8,7 @@ mod messages;
 pub(crate) mod order;
 mod outcome;
 mod place;
+pub(crate) mod progress;
 pub(crate) mod record;
 mod refer;
 pub(crate) mod stack;
@@ -28,6 +29,8 @@ use crate::sip::transport::Locals;
 use crate::time::wheel::{TimerKey, Wheel};
 use leg::Leg;
 use order::{Agent, CallName};
+pub(crate) use outcome::Outcome;
+use progress::{Progress, Way};
 use record::Record;
 use refer::{Refer, Stage};
 use stack::{Endpoint, Stack};
@@ -86,9 +89,10 @@ impl Call {
         &self.record
     }
 
-    /// `Call-ID` of the leg to the calling party.
-    pub(crate) fn leg_call_id(&self) -> Option<Ident> {
-        self.leg_call_id
+    /// What is shown of it.
+    pub(crate) fn progress(&self) -> Progress<'_> {
+        let way = Way::Refer { call_id: self.leg_call_id };
+        Progress { id: self.ident, name: &self.name, state: self.state(), record: &self.record, way }
     }
 
     /// Whether it is not over yet.

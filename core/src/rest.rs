@@ -1,71 +1,155 @@
-//! The HTTP paths: what a request asks, and how the answer is shown (SPEC 1).
+//! The HTTP paths: what a request asks of the calls, and how their answer reads.
 //!
-//! Reading gives an [`Action`]; the controller lets the calls carry it out, and what came of it is rendered here
-//! as XML or JSON, whichever the client prefers.
+//! [`read`] makes an [`Action`] of a request. The controller lets the calls carry it out, and [`Show`] makes
+//! an [`Answer`] of what came of it. Neither side of that keeps any state.
 
+mod accept;
 mod access;
+mod answer;
 mod error;
 mod json;
-mod params;
-mod render;
+mod names;
+mod parameters;
 mod route;
+#[cfg(test)]
+mod sample;
 mod xml;
 
-pub(crate) use access::Caller;
-pub(crate) use error::Error;
-pub(crate) use render::{Answer, Show};
-pub(crate) use route::{Action, Asked, read};
+use std::borrow::Cow;
 
-/// How the answer's body is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// As sipXecs did.
-    Xml,
-    /// For everybody else.
-    Json,
+pub(crate) use accept::Format;
+pub(crate) use access::Caller;
+pub(crate) use answer::{Answer, Show};
+pub(crate) use error::Error;
+pub(crate) use parameters::Ignored;
+
+use crate::call::order::{CallName, Party, Placing};
+use crate::config::Config;
+use crate::http::Request;
+use crate::ident::Ident;
+use crate::users::Directory;
+use names::Names;
+use parameters::{Doing, Parameters, SipMethod};
+use route::{Resource, Verb, route};
+
+/// What a request asks.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Place a call; these parameters mean nothing.
+    Place(Box<Placing>, Ignored),
+    /// Show the progress of the call of this name.
+    Progress(CallName),
+    /// End the call of this name.
+    HangUp(CallName),
+    /// Show all calls that the caller may see.
+    List,
+    /// Show the call with this identifier, if the caller may see it.
+    ShowCall(Ident),
+    /// End the call with this identifier, if the caller may see it.
+    HangUpCall(Ident),
+    /// Name the methods that the path takes.
+    Options(&'static str),
 }
 
-impl Format {
-    /// What the client prefers by `Accept` (RFC 9110 §12.5.1); XML if it does not care.
-    pub(crate) fn of<'a>(accept: impl Iterator<Item = &'a str>) -> Self {
-        let (mut json, mut xml) = (None, None);
-        for range in accept.flat_map(|line| line.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default();
-            let weight = parts
-                .filter_map(|parameter| parameter.split_once('='))
-                .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
-                .map_or(1.0, |(_, q)| q.trim().parse::<f32>().unwrap_or(0.0));
-            let is = |name: &str| kind.eq_ignore_ascii_case(name);
-            if is("application/json") || is("application/problem+json") {
-                json = Some(weight.max(json.unwrap_or(0.0)));
-            }
-            if is("text/xml") || is("application/xml") || is("text/*") {
-                xml = Some(weight.max(xml.unwrap_or(0.0)));
-            }
+/// What a request is read against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// Who asks.
+    pub(crate) caller: &'a Caller,
+    /// The users.
+    pub(crate) users: &'a Directory,
+    /// Domain and defaults.
+    pub(crate) config: &'a Config,
+}
+
+/// Reads what a request asks.
+pub(crate) fn read(request: &Request<'_>, asked: Asked<'_>) -> Result<Action, Error> {
+    let route = route(request.head.method, request.head.path)?;
+    let query = request.head.query.unwrap_or_default();
+    match (route.verb, route.resource) {
+        (Verb::Options, resource) => Ok(Action::Options(resource.allow())),
+        (Verb::Post, Resource::Pair { calling, called }) => {
+            asked.place(Pair::read(calling, called, asked.names())?, query, form(request)?)
         }
-        match (json, xml) {
-            (Some(json), None) if json > 0.0 => Format::Json,
-            (Some(json), Some(xml)) if json > xml => Format::Json,
-            // Wildcards leave the choice to us.
-            _ => Format::Xml,
+        (Verb::Get, Resource::Pair { calling, called }) => {
+            asked.name(Pair::read(calling, called, asked.names())?, query).map(Action::Progress)
         }
+        (Verb::Delete, Resource::Pair { calling, called }) => {
+            asked.name(Pair::read(calling, called, asked.names())?, query).map(Action::HangUp)
+        }
+        (Verb::Get, Resource::Calls) => Ok(Action::List),
+        (Verb::Get, Resource::Call(id)) => Ident::parse(id).map(Action::ShowCall).ok_or(Error::NoSuchCall),
+        (Verb::Delete, Resource::Call(id)) => {
+            Ident::parse(id).map(Action::HangUpCall).ok_or(Error::NoSuchCall)
+        }
+        (_, resource) => Err(Error::MethodNotAllowed(resource.allow())),
     }
+}
+
+/// Both users of the path, and the calling one as it was written.
+struct Pair<'a> {
+    written: Cow<'a, str>,
+    calling: Party,
+    called: Party,
+}
+
+impl<'a> Pair<'a> {
+    fn read(calling: &'a str, called: &'a str, names: Names<'_>) -> Result<Self, Error> {
+        let written = Names::decode("callingUser", calling)?;
+        let calling = names.party("callingUser", &written)?;
+        let called = names.party("calledUser", &Names::decode("calledUser", called)?)?;
+        Ok(Self { written, calling, called })
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn names(&self) -> Names<'a> {
+        Names { directory: self.users, domain: &self.config.sip.domain }
+    }
+
+    fn name(&self, pair: Pair<'_>, query: &str) -> Result<CallName, Error> {
+        let named = match self.caller {
+            Caller::Trusted => parameters::agent(query)?,
+            Caller::User(_) => None,
+        };
+        let agent = self.caller.asking(named.as_deref(), &pair.calling, self.names())?;
+        Ok(CallName { agent, calling: pair.calling, called: pair.called })
+    }
+
+    fn place(&self, pair: Pair<'_>, query: &str, form: &[u8]) -> Result<Action, Error> {
+        let parameters = Parameters::read(query, form)?;
+        if let Doing::Transfer(target) = &parameters.doing {
+            self.names().party("target", target)?;
+        }
+        let agent = self.caller.placing(parameters.agent.as_deref(), &pair.written, self.names())?;
+        match (&parameters.doing, parameters.method) {
+            (Doing::Call, SipMethod::Refer) => {}
+            (Doing::Call, SipMethod::Invite) => return Err(Error::NotYet("sipMethod=INVITE")),
+            (Doing::Transfer(_), _) => return Err(Error::NotYet("action=transfer")),
+        }
+        let defaults = &self.config.calls;
+        let placing = Placing {
+            agent,
+            calling: pair.calling,
+            called: pair.called,
+            timeout: parameters.timeout.unwrap_or(defaults.timeout),
+            subject: parameters.subject,
+            forwarding: parameters.forwarding,
+            cache_time: parameters.cache_time.unwrap_or(defaults.result_cache_time),
+            answering: parameters.answering,
+            confpin: parameters.confpin,
+        };
+        Ok(Action::Place(Box::new(placing), parameters.ignored))
+    }
+}
+
+/// The form in the body; an empty body may be of any type.
+fn form<'a>(request: &Request<'a>) -> Result<&'a [u8], Error> {
+    let media_type =
+        request.head.get("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
+    let is_form = media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    if is_form || request.body.is_empty() { Ok(request.body) } else { Err(Error::MediaType) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_format_is_what_the_client_prefers() {
-        let of = |accept: &str| Format::of([accept].into_iter());
-        assert_eq!(Format::of(std::iter::empty()), Format::Xml);
-        for xml in ["*/*", "text/xml", "text/html,application/xml;q=0.9,*/*;q=0.8", "application/json;q=0", "image/png", "application/json;q=0.5, text/xml"] {
-            assert_eq!(of(xml), Format::Xml, "{xml}");
-        }
-        for json in ["application/json", "Application/JSON", "application/json, text/plain, */*", "application/problem+json", "text/xml;q=0.5, application/json"] {
-            assert_eq!(of(json), Format::Json, "{json}");
-        }
-    }
-}
+mod tests;

@@ -8,8 +8,10 @@ use super::Core;
 use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::auth::server::{Attempt, Verdict};
+use crate::call::Call;
 use crate::config::Config;
 use crate::http::{Connection, Fields, Limits, Next, Persistence, Refusal, Request};
+use crate::ident::Ident;
 use crate::io::{Close, ConnectionId, ListenerId, Outbox};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
@@ -270,12 +272,12 @@ struct From {
 impl Core {
     /// Answers what is no request that can be read.
     fn refusal(&self, refusal: Refusal, fields: Fields<'_>) -> Answer {
-        Show { format: Format::of(fields.all("Accept")), epoch: self.epoch }.error(&Error::Http(refusal))
+        Show { format: Format::of("", fields.all("Accept")), epoch: self.epoch }.error(&Error::Http(refusal))
     }
 
     /// Answers one request.
     fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
-        let show = Show { format: Format::of(request.head.all("Accept")), epoch: self.epoch };
+        let show = Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch };
         let (caller, info) = match self.caller(now, request, from, outbox) {
             Ok(known) => known,
             Err(error) => return show.error(&error),
@@ -333,32 +335,33 @@ impl Core {
         match action {
             Action::Place(placing, ignored) => {
                 if !ignored.is_empty() {
-                    outbox.report(Report::IgnoredParameters(ignored.join(", ")));
+                    outbox.report(Report::IgnoredParameters(ignored.to_string()));
                 }
                 let id = self.calls.place(now, *placing, outbox)?;
                 let call = self.calls.get(id.text().as_str()).ok_or(Error::NoSuchCall)?;
-                Ok(show.placed(call, &ignored))
+                Ok(show.placed(&call.progress(), &ignored))
             }
-            Action::Progress(name) => Ok(show.progress(self.calls.find(&name))),
+            Action::Progress(name) => Ok(show.progress(self.calls.find(&name).map(Call::progress).as_ref())),
             Action::HangUp(name) => {
-                let id = self.calls.find(&name).map(crate::call::Call::id).ok_or(Error::NoSuchCall)?;
+                let id = self.calls.find(&name).map(Call::id).ok_or(Error::NoSuchCall)?;
                 self.hang_up(now, id, show, outbox)
             }
             Action::List => {
-                Ok(show.calls(self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users))))
+                let visible = self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users));
+                Ok(show.calls(visible.map(Call::progress)))
             }
-            Action::ShowCall(id) => self.visible(&id, caller).map(|call| show.call(call)),
+            Action::ShowCall(id) => self.visible(id, caller).map(|call| show.progress(Some(&call.progress()))),
             Action::HangUpCall(id) => {
-                let id = self.visible(&id, caller)?.id();
+                let id = self.visible(id, caller)?.id();
                 self.hang_up(now, id, show, outbox)
             }
             Action::Options(allow) => Ok(show.options(allow)),
         }
     }
 
-    fn visible(&self, id: &str, caller: &Caller) -> Result<&crate::call::Call, Error> {
+    fn visible(&self, id: Ident, caller: &Caller) -> Result<&Call, Error> {
         self.calls
-            .get(id)
+            .get(id.text().as_str())
             .filter(|call| caller.may_see(&call.name().agent, &self.users))
             .ok_or(Error::NoSuchCall)
     }
@@ -366,7 +369,7 @@ impl Core {
     fn hang_up(
         &mut self,
         now: Tick,
-        id: crate::ident::Ident,
+        id: Ident,
         show: Show,
         outbox: &mut Outbox,
     ) -> Result<Answer, Error> {

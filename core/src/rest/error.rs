@@ -1,4 +1,4 @@
-//! Every error of the interface, with its status and its text in one place.
+//! Every error of the interface, with its status, its text and its header fields in one place.
 
 use thiserror::Error;
 
@@ -8,79 +8,182 @@ use crate::http::form::FormFault;
 /// Why a request is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Error {
-    #[error("parameter {0}: {1}")]
-    BadParameter(&'static str, String),
-    #[error("parameter {0} is given more than once")]
-    Twice(String),
-    #[error("{0}: the name {1}")]
-    BadUser(&'static str, PartyFault),
-    #[error("{0}: {1}")]
-    BadEncoding(&'static str, FormFault),
-    #[error("the request cannot be read: {0}")]
-    Unreadable(String),
-    #[error("log in with the name and PIN of a user")]
+    /// A parameter's value cannot be used.
+    #[error("parameter {name}: {why}")]
+    BadParameter {
+        /// Which.
+        name: &'static str,
+        /// What is allowed.
+        why: &'static str,
+    },
+    /// A parameter must be there.
+    #[error("parameter {0} is missing: action=transfer needs it")]
+    Missing(&'static str),
+    /// A parameter was given twice, in the query, the body or both.
+    #[error("parameter {0} is given twice")]
+    Twice(&'static str),
+    /// A text of the path or of a parameter names nobody who could be called.
+    #[error("{what} {fault}")]
+    BadUser {
+        /// The path's part or the parameter.
+        what: &'static str,
+        /// What is wrong.
+        fault: PartyFault,
+    },
+    /// An encoded text cannot be decoded.
+    #[error("{what} cannot be decoded: {fault}")]
+    BadEncoding {
+        /// The path's part, the query or the body.
+        what: &'static str,
+        /// What is wrong.
+        fault: FormFault,
+    },
+    /// Nobody has logged in yet, or with wrong credentials: the challenges.
+    #[error("log in with a user name and its PIN")]
     NotLoggedIn(Vec<String>),
-    #[error("the Authorization header field cannot be read, or is meant for another URI")]
+    /// The credentials make no sense.
+    #[error("the Authorization field cannot be read, or was made for another request target")]
     BadAuthorization,
-    #[error("the agent {0} is not known")]
+    /// A trusted host named an agent that is not in the directory.
+    #[error("there is no user {0} who could be the agent")]
     UnknownAgent(String),
-    #[error("you may not act for this agent")]
-    NotYourAgent,
+    /// The principal is not the agent, nor may it act for it.
+    #[error("{principal} may not act as agent {agent}")]
+    NotYourAgent {
+        /// Who has logged in.
+        principal: String,
+        /// The agent, as the request named it.
+        agent: String,
+    },
+    /// There is no such path.
     #[error("there is nothing at this path")]
     NoSuchPath,
+    /// There is no such call.
     #[error("there is no such call")]
     NoSuchCall,
-    #[error("this path takes {0} only")]
+    /// The path does not take this method, but these.
+    #[error("this path takes only {0}")]
     MethodNotAllowed(&'static str),
-    #[error("the method is not known")]
-    UnknownMethod,
-    #[error("the body must be application/x-www-form-urlencoded")]
+    /// The body is of a type that cannot be read.
+    #[error("a body must be of type application/x-www-form-urlencoded")]
     MediaType,
-    #[error("too many failed logins from this address; wait {0} s")]
+    /// Too many logins from there have failed: seconds to wait.
+    #[error("too many logins from this address have failed: wait {0} s")]
     TooManyFailures(u32),
-    #[error("{0} is not served by this release yet")]
+    /// Nobody knows this method.
+    #[error("this method is not known here")]
+    UnknownMethod,
+    /// This release does not do it.
+    #[error("{0} is not served by this release")]
     NotYet(&'static str),
+    /// The calls did not take the order.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The request was refused before anybody looked at what it asks.
     #[error(transparent)]
     Http(#[from] crate::http::Refusal),
-    #[error("too many connections")]
+    /// No more connections are taken.
+    #[error("too many connections are open")]
     TooManyConnections,
 }
 
-/// When a caller who met a limit should ask again, in seconds.
-const RETRY_AFTER: u32 = 5;
+/// Seconds after which it is worth asking again when a limit was met.
+const RETRY_AFTER_LIMIT: u32 = 5;
+/// Seconds after which a service that is shutting down may be back.
+const RETRY_AFTER_DRAIN: u32 = 30;
 
 impl Error {
-    /// The HTTP status.
+    /// The HTTP status (RFC 9110 §15.5, §15.6).
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Error::BadParameter(..) | Error::Twice(_) | Error::BadUser(..) | Error::BadEncoding(..) => 400,
-            Error::Unreadable(_) | Error::BadAuthorization => 400,
+            Error::BadParameter { .. } | Error::Missing(_) | Error::Twice(_) => 400,
+            Error::BadUser { .. } | Error::BadEncoding { .. } | Error::BadAuthorization => 400,
             Error::NotLoggedIn(_) => 401,
-            Error::UnknownAgent(_) | Error::NotYourAgent => 403,
+            Error::UnknownAgent(_) | Error::NotYourAgent { .. } => 403,
             Error::NoSuchPath | Error::NoSuchCall => 404,
             Error::MethodNotAllowed(_) => 405,
+            Error::Refused(Refusal::InProgress) => 409,
             Error::MediaType => 415,
             Error::TooManyFailures(_) => 429,
             Error::UnknownMethod | Error::NotYet(_) => 501,
-            Error::Refused(Refusal::InProgress) => 409,
             Error::Refused(Refusal::TooMany | Refusal::Draining | Refusal::NoTransport) => 503,
             Error::TooManyConnections => 503,
             Error::Http(refusal) => refusal.status(),
         }
     }
 
-    /// Header fields that go with it.
-    pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
+    /// Appends the header fields that go with the status.
+    pub(super) fn headers(&self, headers: &mut Vec<(&'static str, String)>) {
         match self {
             Error::NotLoggedIn(challenges) => {
-                challenges.iter().map(|challenge| ("WWW-Authenticate", challenge.clone())).collect()
+                headers.extend(challenges.iter().map(|challenge| ("WWW-Authenticate", challenge.clone())));
             }
-            Error::MethodNotAllowed(allow) => vec![("Allow", (*allow).to_owned())],
-            Error::TooManyFailures(wait) => vec![("Retry-After", wait.to_string())],
-            _ if self.status() == 503 => vec![("Retry-After", RETRY_AFTER.to_string())],
-            _ => Vec::new(),
+            Error::MethodNotAllowed(allow) => headers.push(("Allow", (*allow).to_owned())),
+            // RFC 9110 §15.5.16
+            Error::MediaType => headers.push(("Accept", "application/x-www-form-urlencoded".to_owned())),
+            _ => {}
+        }
+        if let Some(seconds) = self.retry_after() {
+            headers.push(("Retry-After", seconds.to_string()));
+        }
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        match self {
+            Error::TooManyFailures(seconds) => Some(*seconds),
+            Error::Refused(Refusal::Draining) => Some(RETRY_AFTER_DRAIN),
+            Error::Refused(Refusal::TooMany | Refusal::NoTransport) | Error::TooManyConnections => {
+                Some(RETRY_AFTER_LIMIT)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Refusal as Http;
+
+    #[test]
+    fn every_error_has_its_status_its_header_fields_and_a_text_that_names_it() {
+        let bad_user = Error::BadUser { what: "calledUser", fault: PartyFault::Empty };
+        let bad_encoding = Error::BadEncoding { what: "calledUser", fault: FormFault::BadEscape };
+        let foreign = Error::NotYourAgent { principal: "user1".to_owned(), agent: "user2".to_owned() };
+        for (error, status, header, text) in [
+            (Error::BadParameter { name: "timeout", why: "must be …" }, 400, None, "timeout"),
+            (Error::Missing("target"), 400, None, "target"),
+            (Error::Twice("agent"), 400, None, "agent"),
+            (bad_user, 400, None, "calledUser is empty"),
+            (bad_encoding, 400, None, "calledUser"),
+            (Error::BadAuthorization, 400, None, "Authorization"),
+            (Error::NotLoggedIn(vec!["Digest a".to_owned()]), 401, Some("WWW-Authenticate: Digest a"), "PIN"),
+            (Error::UnknownAgent("x".to_owned()), 403, None, "user x"),
+            (foreign, 403, None, "user1 may not act as agent user2"),
+            (Error::NoSuchPath, 404, None, "path"),
+            (Error::NoSuchCall, 404, None, "call"),
+            (Error::MethodNotAllowed("GET"), 405, Some("Allow: GET"), "GET"),
+            (Http::TooSlow.into(), 408, None, "time"),
+            (Refusal::InProgress.into(), 409, None, "in progress"),
+            (Http::BodyTooLarge(9).into(), 413, None, "9"),
+            (Http::TargetTooLong.into(), 414, None, "target"),
+            (Error::MediaType, 415, Some("Accept: application/x-www-form-urlencoded"), "type"),
+            (Error::TooManyFailures(7), 429, Some("Retry-After: 7"), "7 s"),
+            (Http::HeadTooLarge(9).into(), 431, None, "9"),
+            (Error::UnknownMethod, 501, None, "method"),
+            (Error::NotYet("sipMethod=INVITE"), 501, None, "sipMethod=INVITE"),
+            (Refusal::TooMany.into(), 503, Some("Retry-After: 5"), "limit"),
+            (Refusal::Draining.into(), 503, Some("Retry-After: 30"), "shutting down"),
+            (Refusal::NoTransport.into(), 503, Some("Retry-After: 5"), "transport"),
+            (Error::TooManyConnections, 503, Some("Retry-After: 5"), "connections"),
+            (Http::UnknownVersion.into(), 505, None, "HTTP"),
+        ] {
+            assert_eq!(error.status(), status, "{error}");
+            assert!(error.to_string().contains(text), "{error}");
+            let mut headers = Vec::new();
+            error.headers(&mut headers);
+            let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            assert_eq!(lines.first().map(String::as_str), header, "{error}");
         }
     }
 }

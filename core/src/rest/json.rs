@@ -1,57 +1,221 @@
-//! Calls and errors as JSON (SPEC 4; RFC 9457 for errors).
+//! Calls and errors as JSON (RFC 8259; RFC 9457 for errors).
 
-use serde_json::{Map, Value, json};
+use std::fmt;
 
-use crate::call::Call;
-use crate::call::record::EventKind;
+use serde::{Serialize, Serializer};
+
+use crate::call::progress::{DialogState, Progress, ShownDialog, Way};
+use crate::call::record::{Event, EventKind};
 use crate::http::Civil;
+use crate::ident::Ident;
 use crate::{Epoch, Tick};
 
-/// A call with everything that happened in it.
-pub(super) fn call(call: &Call, epoch: Epoch) -> Value {
-    let record = call.record();
-    let name = call.name();
-    let time = |tick: Tick| time(epoch, tick);
-    let mut all = Map::new();
-    let mut set = |key: &str, value: Value| all.insert(key.to_owned(), value);
-    set("id", call.id().text().as_str().into());
-    set("state", call.state().into());
-    set("method", "REFER".into());
-    set("agent", (*name.agent).into());
-    set("calling", name.calling.text().into());
-    set("called", name.called.text().into());
-    set("placed", time(record.placed));
-    set("answered", record.answered.map_or(Value::Null, time));
-    set("ended", record.ended.map_or(Value::Null, time));
-    let outcome = record.outcome.map(|outcome| {
-        json!({ "state": outcome.word(), "status": outcome.status().map(|status| status.code()) })
-    });
-    set("outcome", outcome.unwrap_or(Value::Null));
-    let call_id = call.leg_call_id().map(|id| id.text().as_str().to_owned());
-    set("legs", json!([{ "party": name.calling.text(), "callId": call_id }]));
-    let events = record.events().iter().map(|event| {
-        let (method, text) = match &event.kind {
-            EventKind::Response(status, reason) => {
-                ("INVITE", format!("SIP/2.0 {status} {}", reason.as_deref().unwrap_or(status.phrase())))
-            }
-            EventKind::Notified(body) => ("NOTIFY", body.to_string()),
+/// A call with everything that is known of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Call<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    legs: Vec<Leg<'a>>,
+    events: Vec<Happening<'a>>,
+    /// How many were dropped between the first and the latest ones.
+    events_dropped: u32,
+}
+
+/// A call as a list shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Summary<'a> {
+    id: Text<Ident>,
+    state: &'static str,
+    agent: &'a str,
+    parties: Parties<'a>,
+    method: &'static str,
+    times: Times,
+    outcome: Option<Outcome>,
+}
+
+#[derive(Serialize)]
+struct Parties<'a> {
+    calling: &'a str,
+    called: &'a str,
+}
+
+#[derive(Serialize)]
+struct Times {
+    placed: Text<Time>,
+    answered: Option<Text<Time>>,
+    ended: Option<Text<Time>>,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    state: &'static str,
+    status: Option<u16>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Leg<'a> {
+    call_id: Text<Ident>,
+    party: &'a str,
+    #[serde(flatten)]
+    dialog: Option<Dialog<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dialog<'a> {
+    local_party: &'a str,
+    local_tag: Text<Ident>,
+    remote_tag: &'a str,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct Happening<'a> {
+    time: Text<Time>,
+    method: &'static str,
+    status: Option<u16>,
+    text: Text<Line<'a>>,
+}
+
+/// Many calls.
+#[derive(Serialize)]
+pub(super) struct List<'a> {
+    pub(super) calls: Vec<Summary<'a>>,
+    /// Whether there are more than are listed.
+    pub(super) more: bool,
+}
+
+/// What went wrong (RFC 9457 §3.1).
+#[derive(Serialize)]
+pub(super) struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn of(call: &Progress<'a>, epoch: Epoch) -> Self {
+        Self {
+            summary: Summary::of(call, epoch),
+            legs: legs(call),
+            events: call.record.events().iter().map(|event| Happening::of(event, epoch)).collect(),
+            events_dropped: call.record.dropped(),
+        }
+    }
+}
+
+impl<'a> Summary<'a> {
+    pub(super) fn of(call: &Progress<'a>, epoch: Epoch) -> Self {
+        let record = call.record;
+        let time = |at: Tick| Text(Time(epoch.unix_millis(at)));
+        Self {
+            id: Text(call.id),
+            state: call.state,
+            agent: &call.name.agent,
+            parties: Parties { calling: call.name.calling.text(), called: call.name.called.text() },
+            method: match call.way {
+                Way::Refer { .. } => "REFER",
+                Way::Invite { .. } => "INVITE",
+            },
+            times: Times {
+                placed: time(record.placed),
+                answered: record.answered.map(time),
+                ended: record.ended.map(time),
+            },
+            outcome: record.outcome.map(Outcome::of),
+        }
+    }
+}
+
+impl Outcome {
+    fn of(outcome: crate::call::Outcome) -> Self {
+        Self { state: outcome.word(), status: outcome.status().map(|status| status.code()) }
+    }
+}
+
+impl<'a> Happening<'a> {
+    fn of(event: &'a Event, epoch: Epoch) -> Self {
+        let (method, status) = match &event.kind {
+            EventKind::Response(status, _) => ("INVITE", Some(status.code())),
+            EventKind::Notified(_) => ("NOTIFY", None),
         };
-        json!({ "time": time(event.at), "method": method, "text": text })
-    });
-    set("events", events.collect::<Vec<_>>().into());
-    set("eventsDropped", record.dropped().into());
-    Value::Object(all)
+        Self { time: Text(Time(epoch.unix_millis(event.at))), method, status, text: Text(Line(&event.kind)) }
+    }
 }
 
-/// A problem (RFC 9457 §3).
-pub(super) fn problem(status: u16, title: &str, detail: &str) -> Value {
-    json!({ "type": "about:blank", "title": title, "status": status, "detail": detail })
+impl<'a> Problem<'a> {
+    pub(super) fn new(status: u16, title: &'static str, detail: &'a str) -> Self {
+        Self { r#type: "about:blank", title, status, detail }
+    }
 }
 
-/// A point in time as RFC 3339 has it, UTC, to the millisecond.
-fn time(epoch: Epoch, tick: Tick) -> Value {
-    let millis = epoch.unix_millis(tick);
-    let Civil { year, month, day, second, .. } = Civil::from_unix_millis(millis);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.{:03}Z", second % 60, millis % 1000).into()
+fn legs<'a>(call: &Progress<'a>) -> Vec<Leg<'a>> {
+    let of_dialog = |dialog: &ShownDialog<'a>| Leg {
+        call_id: Text(dialog.call_id),
+        party: dialog.remote_party,
+        dialog: Some(Dialog {
+            local_party: dialog.local_party,
+            local_tag: Text(dialog.local_tag),
+            remote_tag: dialog.remote_tag,
+            state: match dialog.state {
+                DialogState::Early => "early",
+                DialogState::Confirmed => "confirmed",
+                DialogState::Terminated => "terminated",
+            },
+        }),
+    };
+    match call.way {
+        Way::Refer { call_id: None } => Vec::new(),
+        Way::Refer { call_id: Some(id) } => {
+            vec![Leg { call_id: Text(id), party: call.name.calling.uri(), dialog: None }]
+        }
+        Way::Invite { dialogs } => dialogs.iter().map(of_dialog).collect(),
+    }
 }
+
+/// Something that is written as a JSON string without one being made first.
+struct Text<T>(T);
+
+/// Milliseconds since 1970, shown as RFC 3339 has it, in UTC.
+struct Time(u64);
+
+struct Line<'a>(&'a EventKind);
+
+impl Serialize for Text<Ident> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.text().as_str())
+    }
+}
+
+impl Serialize for Text<Time> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Serialize for Text<Line<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.0 {
+            EventKind::Response(status, reason) => {
+                let reason = reason.as_deref().unwrap_or(status.phrase());
+                serializer.collect_str(&format_args!("SIP/2.0 {status} {reason}"))
+            }
+            EventKind::Notified(body) => serializer.serialize_str(body),
+        }
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Civil { year, month, day, second, .. } = Civil::from_unix_millis(self.0);
+        let (hour, minute, second, millis) = (second / 3600, second / 60 % 60, second % 60, self.0 % 1000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests;

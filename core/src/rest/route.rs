@@ -1,194 +1,162 @@
-//! From method, path and parameters to what is asked.
+//! Which resource a method and a target name.
 
-use std::time::Duration;
+use super::error::Error;
 
-use super::access::agent;
-use super::params::{Doing, Method, Parameters};
-use super::{Caller, Error};
-use crate::call::order::{CallName, Party, Placing};
-use crate::config::Config;
-use crate::http::Request;
-use crate::http::form::segment;
-use crate::users::Directory;
-
-/// What a request asks.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Place a call; these parameters mean nothing.
-    Place(Box<Placing>, Vec<String>),
-    /// Show the progress of the call of this name.
-    Progress(CallName),
-    /// End the call of this name.
-    HangUp(CallName),
-    /// Show all calls that the caller may see.
-    List,
-    /// Show the call with this identifier.
-    ShowCall(String),
-    /// End the call with this identifier.
-    HangUpCall(String),
-    /// Name the methods that the path takes.
-    Options(&'static str),
+/// What may be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// GET, and HEAD, whose body the connection leaves out.
+    Get,
+    Post,
+    Delete,
+    Options,
 }
 
-/// Where a request is directed.
-enum Resource<'a> {
-    /// `/callcontroller/{callingUser}/{calledUser}`
-    Pair(&'a str, &'a str),
-    /// `/calls`
+/// What a path names; its segments are as they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resource<'a> {
+    /// The call between two users.
+    Pair { calling: &'a str, called: &'a str },
+    /// All calls.
     Calls,
-    /// `/calls/{id}`
+    /// The call with this identifier.
     Call(&'a str),
-    /// `*`: the server.
-    Server,
+    /// The service as a whole (RFC 9110 §9.3.7).
+    Service,
+}
+
+/// A request that can be looked at further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route<'a> {
+    pub(super) verb: Verb,
+    pub(super) resource: Resource<'a>,
 }
 
 impl Resource<'_> {
-    fn of(path: &str) -> Result<Resource<'_>, Error> {
-        if path == "*" {
-            return Ok(Resource::Server);
-        }
-        let mut segments = path.trim_start_matches('/').split('/');
-        let found = (segments.next(), segments.next(), segments.next(), segments.next());
-        match found {
-            (Some("callcontroller"), Some(calling), Some(called), None) => Ok(Resource::Pair(calling, called)),
-            (Some("calls"), None, ..) => Ok(Resource::Calls),
-            (Some("calls"), Some(id), None, _) if !id.is_empty() => Ok(Resource::Call(id)),
-            _ => Err(Error::NoSuchPath),
-        }
-    }
-
-    fn allow(&self) -> &'static str {
+    /// The methods, as `Allow` lists them.
+    pub(super) fn allow(self) -> &'static str {
         match self {
-            Resource::Pair(..) => "GET, HEAD, POST, DELETE, OPTIONS",
+            Resource::Pair { .. } | Resource::Service => "GET, HEAD, POST, DELETE, OPTIONS",
             Resource::Calls => "GET, HEAD, OPTIONS",
             Resource::Call(_) => "GET, HEAD, DELETE, OPTIONS",
-            Resource::Server => "GET, HEAD, POST, DELETE, OPTIONS",
+        }
+    }
+
+    fn allows(self, verb: Verb) -> bool {
+        match self {
+            Resource::Pair { .. } => true,
+            Resource::Calls => matches!(verb, Verb::Get | Verb::Options),
+            Resource::Call(_) => matches!(verb, Verb::Get | Verb::Delete | Verb::Options),
+            Resource::Service => verb == Verb::Options,
         }
     }
 }
 
-/// What a request is read against.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
-    /// Who asks.
-    pub(crate) caller: &'a Caller,
-    /// The users.
-    pub(crate) users: &'a Directory,
-    /// The configuration.
-    pub(crate) config: &'a Config,
+/// Finds the resource. Methods that nobody knows are refused before anything else, then paths, then methods
+/// that the path does not take.
+pub(super) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Error> {
+    let verb = verb(method)?;
+    let resource = resource(path).ok_or(Error::NoSuchPath)?;
+    match verb {
+        Some(verb) if resource.allows(verb) => Ok(Route { verb, resource }),
+        _ => Err(Error::MethodNotAllowed(resource.allow())),
+    }
 }
 
-/// Reads what a request asks.
-pub(crate) fn read(request: &Request<'_>, asked: Asked<'_>) -> Result<Action, Error> {
-    let (path, query) = path_and_query(request.head.target);
-    let resource = Resource::of(path)?;
-    let allow = resource.allow();
-    match (request.head.method, resource) {
-        ("OPTIONS", _) => Ok(Action::Options(allow)),
-        ("GET" | "HEAD", Resource::Pair(calling, called)) => {
-            Ok(Action::Progress(asked.name(calling, called, query)?))
-        }
-        ("DELETE", Resource::Pair(calling, called)) => Ok(Action::HangUp(asked.name(calling, called, query)?)),
-        ("POST", Resource::Pair(calling, called)) => asked.post(calling, called, query, request),
-        ("GET" | "HEAD", Resource::Calls) => Ok(Action::List),
-        ("GET" | "HEAD", Resource::Call(id)) => Ok(Action::ShowCall(id.to_owned())),
-        ("DELETE", Resource::Call(id)) => Ok(Action::HangUpCall(id.to_owned())),
-        ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "TRACE" | "CONNECT", _) => {
-            Err(Error::MethodNotAllowed(allow))
-        }
+/// `None` for a method that is known, but that nothing here takes.
+fn verb(method: &str) -> Result<Option<Verb>, Error> {
+    match method {
+        "GET" | "HEAD" => Ok(Some(Verb::Get)),
+        "POST" => Ok(Some(Verb::Post)),
+        "DELETE" => Ok(Some(Verb::Delete)),
+        "OPTIONS" => Ok(Some(Verb::Options)),
+        "PUT" | "PATCH" | "CONNECT" | "TRACE" => Ok(None),
         _ => Err(Error::UnknownMethod),
     }
 }
 
-/// Path and query of a target in origin or absolute form.
-fn path_and_query(target: &str) -> (&str, &str) {
-    let target = match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => {
-            rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
-        }
-        _ => target,
+fn resource(path: &str) -> Option<Resource<'_>> {
+    if path == "*" {
+        return Some(Resource::Service);
+    }
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let found = match (segments.next()?, segments.next(), segments.next()) {
+        ("callcontroller", Some(calling), Some(called)) => Resource::Pair { calling, called },
+        ("calls", None, None) => Resource::Calls,
+        ("calls", Some(id), None) if !id.is_empty() => Resource::Call(id),
+        _ => return None,
     };
-    target.split_once('?').unwrap_or((target, ""))
+    segments.next().is_none().then_some(found)
 }
 
-impl Asked<'_> {
-    fn party(&self, what: &'static str, name: &str) -> Result<Party, Error> {
-        let domain = &self.config.sip.domain;
-        // An alias stands for its user, also with our own domain behind it.
-        let local = name.strip_suffix(domain.as_str()).and_then(|name| name.strip_suffix('@')).unwrap_or(name);
-        let name = self.users.get_any(local).map_or(name, |user| user.name());
-        Party::new(name, domain).map_err(|fault| Error::BadUser(what, fault))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Both users of the path, and the calling one as it was written.
-    fn pair(&self, calling: &str, called: &str) -> Result<(Party, Party, String), Error> {
-        let decode = |what, text| segment(text).map_err(|fault| Error::BadEncoding(what, fault));
-        let written = decode("callingUser", calling)?.into_owned();
-        let calling = self.party("callingUser", &written)?;
-        let called = self.party("calledUser", &decode("calledUser", called)?)?;
-        Ok((calling, called, written))
-    }
-
-    /// The user name of the agent: as named, else the caller itself where that is known, else the calling user.
-    fn name(&self, calling: &str, called: &str, query: &str) -> Result<CallName, Error> {
-        let (calling, called, written) = self.pair(calling, called)?;
-        let named = match self.caller {
-            Caller::Trusted => Parameters::agent_only(query),
-            Caller::User(principal) => Some(principal.clone()),
-        };
-        let agent = match &named {
-            Some(named) => self.caller.agent(self.without_domain(named), self.users)?.name(),
-            // Nobody is named: a user that is not known has no calls, which is no offence.
-            None => {
-                let local = self.without_domain(&written);
-                self.users.get_any(local).map_or(local, |user| user.name())
-            }
-        };
-        Ok(CallName { agent: agent.into(), calling, called })
-    }
-
-    fn without_domain<'n>(&self, name: &'n str) -> &'n str {
-        name.strip_suffix(self.config.sip.domain.as_str()).and_then(|name| name.strip_suffix('@')).unwrap_or(name)
-    }
-
-    fn post(&self, calling: &str, called: &str, query: &str, request: &Request<'_>) -> Result<Action, Error> {
-        let (calling, called, written) = self.pair(calling, called)?;
-        let parameters = Parameters::read(query, form(request)?)?;
-        let named = parameters.agent.as_deref().unwrap_or(&written);
-        let user = self.caller.agent(self.without_domain(named), self.users)?;
-        if let Doing::Transfer(target) = &parameters.doing {
-            self.party("target", target)?;
-            return Err(Error::NotYet("action=transfer"));
+    #[test]
+    fn every_path_is_found() {
+        for (path, resource) in [
+            ("/callcontroller/a/b", Resource::Pair { calling: "a", called: "b" }),
+            ("/callcontroller/%61/sip:b", Resource::Pair { calling: "%61", called: "sip:b" }),
+            ("/callcontroller//b", Resource::Pair { calling: "", called: "b" }),
+            ("/callcontroller/a/", Resource::Pair { calling: "a", called: "" }),
+            ("/calls", Resource::Calls),
+            ("/calls/12", Resource::Call("12")),
+        ] {
+            assert_eq!(route("GET", path).unwrap(), Route { verb: Verb::Get, resource }, "{path}");
         }
-        if parameters.method == Method::Invite {
-            return Err(Error::NotYet("sipMethod=INVITE"));
-        }
-        let or = |given: Option<Duration>, default| given.unwrap_or(default);
-        let placing = Placing {
-            agent: agent(user, &self.config.sip.domain)?,
-            calling,
-            called,
-            timeout: or(parameters.timeout, self.config.calls.timeout),
-            subject: parameters.subject.map(Into::into),
-            forwarding: parameters.forwarding,
-            cache_time: or(parameters.cache_time, self.config.calls.result_cache_time),
-            answering: parameters.answering,
-            confpin: parameters.confpin.map(Into::into),
-        };
-        Ok(Action::Place(Box::new(placing), parameters.ignored))
+        let service = route("OPTIONS", "*").unwrap();
+        assert_eq!((service.verb, service.resource), (Verb::Options, Resource::Service));
     }
-}
 
-/// The form in a request's body; an empty body may be of any type.
-fn form<'a>(request: &Request<'a>) -> Result<&'a [u8], Error> {
-    if request.body.is_empty() {
-        return Ok(&[]);
+    #[test]
+    fn other_paths_are_not_there() {
+        for target in [
+            "/",
+            "",
+            "/callcontroller",
+            "/callcontroller/",
+            "/callcontroller/a",
+            "/callcontroller/a/b/",
+            "/callcontroller/a/b/c",
+            "/CallController/a/b",
+            "/calls/",
+            "/calls/1/2",
+            "/call",
+            "//callcontroller/a/b",
+            "*/callcontroller/a/b",
+        ] {
+            assert!(matches!(route("GET", target), Err(Error::NoSuchPath)), "{target}");
+        }
     }
-    let kind = request.head.get("Content-Type").unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Ok(request.body)
-    } else {
-        Err(Error::MediaType)
+
+    #[test]
+    fn a_method_that_the_path_does_not_take_is_told_which_ones_it_does() {
+        for (method, target, expected) in [
+            ("PUT", "/callcontroller/a/b", "GET, HEAD, POST, DELETE, OPTIONS"),
+            ("PATCH", "/callcontroller/a/b", "GET, HEAD, POST, DELETE, OPTIONS"),
+            ("POST", "/calls", "GET, HEAD, OPTIONS"),
+            ("DELETE", "/calls", "GET, HEAD, OPTIONS"),
+            ("POST", "/calls/1", "GET, HEAD, DELETE, OPTIONS"),
+            ("TRACE", "/calls/1", "GET, HEAD, DELETE, OPTIONS"),
+            ("CONNECT", "/calls/1", "GET, HEAD, DELETE, OPTIONS"),
+            ("GET", "*", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ] {
+            let Err(Error::MethodNotAllowed(allow)) = route(method, target) else {
+                panic!("{method} {target}")
+            };
+            assert_eq!(allow, expected, "{method} {target}");
+        }
+        for method in ["HEAD", "POST", "DELETE", "OPTIONS"] {
+            assert!(route(method, "/callcontroller/a/b").is_ok(), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_nobody_knows_is_not_implemented_wherever_it_is_sent() {
+        for method in ["get", "INVITE", "PROPFIND", ""] {
+            assert!(matches!(route(method, "/calls"), Err(Error::UnknownMethod)), "{method}");
+            assert!(matches!(route(method, "/nowhere"), Err(Error::UnknownMethod)), "{method}");
+        }
     }
 }

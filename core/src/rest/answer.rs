@@ -1,0 +1,136 @@
+//! What goes back to the client: status, header fields and body.
+
+use serde::Serialize;
+
+use super::accept::Format;
+use super::error::Error;
+use super::parameters::Ignored;
+use super::{json, xml};
+use crate::Epoch;
+use crate::call::progress::Progress;
+use crate::http::{Response, phrase};
+
+/// An answer, before the connection adds what is its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+const XML: &str = "text/xml; charset=utf-8";
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+
+/// How many calls a list shows: so that one request cannot ask for all the work there is.
+const MAX_LISTED: usize = 1000;
+
+impl Answer {
+    fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    fn with_body(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, headers: vec![("Content-Type", media_type.to_owned())], body }
+    }
+
+    fn with_json(status: u16, media_type: &'static str, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Self::with_body(status, media_type, body),
+            Err(fault) => Self::with_body(500, "text/plain", fault.to_string().into_bytes()),
+        }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The answer as the connection takes it.
+    pub(crate) fn response(&self) -> Response<'_> {
+        Response { status: self.status, headers: &self.headers, body: &self.body }
+    }
+}
+
+/// How answers to one request are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Show {
+    /// What the client wants.
+    pub(crate) format: Format,
+    /// What the wall clock says.
+    pub(crate) epoch: Epoch,
+}
+
+impl Show {
+    /// A call was placed. sipXecs' clients expect nothing in the body.
+    pub(crate) fn placed(self, call: &Progress<'_>, ignored: &Ignored) -> Answer {
+        let answer = match self.format {
+            Format::Xml => Answer::empty(200),
+            Format::Json => self.json(call),
+        };
+        let answer = answer.with("Location", format!("/calls/{}", call.id.text()));
+        if ignored.is_empty() { answer } else { answer.with("Cordboard-Ignored", ignored.to_string()) }
+    }
+
+    /// How far a call has got, or that there is none of that name: an empty document, or `null`.
+    pub(crate) fn progress(self, call: Option<&Progress<'_>>) -> Answer {
+        let answer = match (self.format, call) {
+            (Format::Xml, call) => {
+                let mut body = Vec::new();
+                xml::progress(call, self.epoch, &mut body);
+                Answer::with_body(200, XML, body)
+            }
+            (Format::Json, Some(call)) => self.json(call),
+            (Format::Json, None) => Answer::with_json(200, JSON, &()),
+        };
+        fresh(answer)
+    }
+
+    /// Many calls without their events: always as JSON, and not more than the first thousand.
+    pub(crate) fn calls<'a>(self, calls: impl Iterator<Item = Progress<'a>>) -> Answer {
+        let mut calls = calls.map(|call| json::Summary::of(&call, self.epoch));
+        let listed = calls.by_ref().take(MAX_LISTED).collect();
+        fresh(Answer::with_json(200, JSON, &json::List { calls: listed, more: calls.next().is_some() }))
+    }
+
+    /// A call was ended.
+    pub(crate) fn hung_up(self) -> Answer {
+        Answer::empty(204)
+    }
+
+    /// The methods that a path takes.
+    pub(crate) fn options(self, allow: &'static str) -> Answer {
+        Answer::empty(204).with("Allow", allow.to_owned())
+    }
+
+    /// An error.
+    pub(crate) fn error(self, error: &Error) -> Answer {
+        let (status, why) = (error.status(), error.to_string());
+        let mut answer = match self.format {
+            Format::Xml => {
+                let mut body = Vec::new();
+                xml::processing_status(status, &why, &mut body);
+                Answer::with_body(status, XML, body)
+            }
+            Format::Json => {
+                Answer::with_json(status, PROBLEM, &json::Problem::new(status, phrase(status), &why))
+            }
+        };
+        error.headers(&mut answer.headers);
+        answer
+    }
+
+    fn json(self, call: &Progress<'_>) -> Answer {
+        Answer::with_json(200, JSON, &json::Call::of(call, self.epoch))
+    }
+}
+
+/// The next one to ask may get another answer (RFC 9111 §5.2.2.5).
+fn fresh(answer: Answer) -> Answer {
+    answer.with("Cache-Control", "no-store".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
