@@ -24,7 +24,7 @@ use crate::ident::{Ident, Key, Table};
 use crate::io::Outbox;
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
-use crate::sip::transaction::{Expired, Timers, Transactions};
+use crate::sip::transaction::{Timers, TransactionEvent, Transactions};
 use crate::sip::transport::Locals;
 use crate::time::wheel::{TimerKey, Wheel};
 use leg::Leg;
@@ -70,7 +70,7 @@ pub(crate) struct Calls {
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
     draining: bool,
-    expired: Vec<Expired>,
+    expired: Vec<TransactionEvent>,
 }
 
 impl Call {
@@ -116,9 +116,9 @@ impl Calls {
     /// No calls yet.
     pub(crate) fn new(config: Config, locals: Locals, seed: &Seed) -> Self {
         let timers = Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 };
-        let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), timers);
         let proxy = config.sip.proxy.as_ref().and_then(crate::config::Proxy::address);
         let mut keys = Random::new(seed, Consumer::HashKeys);
+        let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), keys.bytes(), timers);
         Self {
             endpoint: Endpoint { transactions, locals, random: Random::new(seed, Consumer::Calls), config, proxy },
             calls: Table::default(),
@@ -168,8 +168,8 @@ impl Calls {
     }
 
     /// How many transactions live.
-    pub(crate) fn transactions(&self) -> crate::sip::transaction::Count {
-        self.endpoint.transactions.count()
+    pub(crate) fn transactions(&self) -> crate::sip::transaction::Census {
+        self.endpoint.transactions.census()
     }
 
     /// When [`timeout`](Self::timeout) is to be called next, for transactions and for calls.

@@ -13,7 +13,7 @@ use crate::sip::message::{Message, Method, Name, Rejected, Request, Response, St
 use crate::sip::screen::{ALLOW, screen};
 use crate::sip::sdp;
 use crate::sip::subscription::Notification;
-use crate::sip::transaction::{ClientEvent, Expired, Incoming, Owner, Server, Stray, send};
+use crate::sip::transaction::{Incoming, Owner, Reply, Server, TransactionEvent, send};
 use crate::sip::transport::Flow;
 
 impl Calls {
@@ -32,22 +32,28 @@ impl Calls {
     }
 
     fn response(&mut self, now: Tick, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
-        match self.endpoint.transactions.response(now, response, outbox) {
-            Ok(Some(ClientEvent { owner, key })) => {
-                let leg = Key::from_bits(owner.0);
-                let Some(call) = self.legs.get(leg).map(|leg: &Leg| leg.call) else {
-                    self.orphan(response, flow, outbox);
-                    return;
-                };
-                self.turn(now, call, outbox, |call, leg, stack| {
-                    let event = leg.response(key, response, stack);
-                    call.note(&event, response.reason, now);
-                    call.flow.leg_event(&event, leg, &mut call.record, stack);
-                });
-            }
-            Ok(None) => {}
-            Err(Stray) => outbox.report(Report::Stray(flow.remote())),
+        // Not ours to answer for (§18.1.2).
+        if !self.endpoint.locals.wrote(&response.via) {
+            outbox.report(Report::Stray(flow.remote()));
+            return;
         }
+        let strays = self.endpoint.transactions.strays();
+        let Some(told) = self.endpoint.transactions.response(now, response, outbox) else {
+            if self.endpoint.transactions.strays() > strays {
+                outbox.report(Report::Stray(flow.remote()));
+            }
+            return;
+        };
+        let leg = Key::from_bits(told.owner.0);
+        let Some(call) = self.legs.get(leg).map(|leg: &Leg| leg.call) else {
+            self.orphan(response, flow, outbox);
+            return;
+        };
+        self.turn(now, call, outbox, |call, leg, stack| {
+            let event = leg.response(told.key, response, stack);
+            call.note(&event, response.reason, now);
+            call.flow.leg_event(&event, leg, &mut call.record, stack);
+        });
     }
 
     /// A 2xx to an INVITE whose leg is over, from a fork that was slow: it is acknowledged and hung up (§13.2.2.4).
@@ -66,14 +72,14 @@ impl Calls {
         for (method, cseq) in [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))] {
             let branch = self.endpoint.transactions.fresh_branch();
             let sent_by = self.endpoint.locals.sent_by(flow);
-            let sending = Sending { transport: flow.transport(), sent_by, branch: &branch, cseq };
+            let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
             send(outbox, flow, |out| dialog.request(out, method, sending).end());
         }
     }
 
-    pub(super) fn expired(&mut self, now: Tick, event: Expired, outbox: &mut Outbox) {
+    pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
-            Expired::NoResponse(ClientEvent { owner, key }) => {
+            TransactionEvent::TimedOut { owner, key } | TransactionEvent::TransportFailed { owner, key } => {
                 let Some(call) = self.call_of(owner) else { return };
                 self.turn(now, call, outbox, |call, leg, stack| {
                     let event = leg.no_response(key);
@@ -82,11 +88,11 @@ impl Calls {
                 });
             }
             // A phone that never acknowledges our answer has lost the dialog (§14.2).
-            Expired::NoAck(_, Some(owner)) => {
+            TransactionEvent::NoAck { owner: Some(owner), .. } => {
                 let Some(call) = self.call_of(owner) else { return };
                 self.turn(now, call, outbox, |call, leg, stack| call.flow.hang_up(leg, stack));
             }
-            Expired::NoAck(_, None) => {}
+            TransactionEvent::NoAck { owner: None, .. } | TransactionEvent::ServerTimedOut { .. } => {}
         }
     }
 
@@ -96,8 +102,8 @@ impl Calls {
 
     fn request(&mut self, now: Tick, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
         match self.endpoint.transactions.receive(now, request, flow, outbox) {
-            Incoming::Absorbed => {}
-            Incoming::Ack => {
+            Incoming::Retransmission | Incoming::Acknowledged | Incoming::Refused => {}
+            Incoming::Ack { .. } => {
                 if let Some(leg) = self.leg_of(request) {
                     let call = self.legs.get(leg).map(|leg| leg.call);
                     let Some(call) = call else { return };
@@ -105,10 +111,11 @@ impl Calls {
                 }
             }
             // Whatever INVITE it means was answered in the turn that brought it, so there is nothing to cancel (§9.2).
-            Incoming::Cancel(key, invite) => {
+            Incoming::Cancel { server: key, invite } => {
                 let status = if invite.is_some() { Status::OK } else { Status::NO_SUCH_DIALOG };
-                self.answer(now, key, request, flow, status, outbox);
+                self.answer(now, key, request, status, outbox);
             }
+            Incoming::Merged(key) => self.answer(now, key, request, Status::LOOP_DETECTED, outbox),
             Incoming::New(key) => {
                 let answering = Answering { key, request, flow };
                 self.new_request(now, &answering, outbox);
@@ -116,23 +123,11 @@ impl Calls {
         }
     }
 
-    fn answer(
-        &mut self,
-        now: Tick,
-        key: Key<Server>,
-        request: &Request<'_>,
-        flow: Flow,
-        status: Status,
-        outbox: &mut Outbox,
-    ) {
-        if request.to.tag().is_some() {
-            self.endpoint.transactions.answer_plain(now, key, request, flow, status, outbox);
-            return;
-        }
-        self.answer_with(now, &Answering { key, request, flow }, status, outbox, |writer| writer.end());
+    fn answer(&mut self, now: Tick, key: Key<Server>, request: &Request<'_>, status: Status, outbox: &mut Outbox) {
+        self.endpoint.transactions.respond_plain(now, key, request, status, outbox);
     }
 
-    /// Answers a request that belongs to no leg, with a tag of its own.
+    /// Answers a request that belongs to no leg.
     fn answer_with(
         &mut self,
         now: Tick,
@@ -141,9 +136,9 @@ impl Calls {
         outbox: &mut Outbox,
         finish: impl FnOnce(Writer<'_>),
     ) {
-        let tag = format!("{:016x}", self.endpoint.random.bits());
-        let Answering { key, request, flow } = *answering;
-        self.endpoint.transactions.answer(now, key, request, flow, (status, Some(&tag)), outbox, finish);
+        let Answering { key, request, .. } = *answering;
+        let reply = Reply { status, to_tag: None };
+        self.endpoint.transactions.respond(now, key, request, reply, outbox, finish);
     }
 
     fn new_request(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
@@ -158,8 +153,8 @@ impl Calls {
                 self.request_within(now, call, answering, outbox);
             }
             None if request.to.tag().is_some() => {
-                let Answering { key, request, flow } = *answering;
-                self.answer(now, key, request, flow, Status::NO_SUCH_DIALOG, outbox);
+                let Answering { key, request, .. } = *answering;
+                self.answer(now, key, request, Status::NO_SUCH_DIALOG, outbox);
             }
             None => self.request_outside(now, answering, outbox),
         }
@@ -182,17 +177,17 @@ impl Calls {
 
     fn request_within(&mut self, now: Tick, call: Key<Call>, answering: &Answering<'_>, outbox: &mut Outbox) {
         self.turn(now, call, outbox, |call, leg, stack| {
-            let Answering { key, request, flow } = *answering;
+            let Answering { key, request, .. } = *answering;
             let in_order = leg.take_request(answering);
             // A NOTIFY that was overtaken by a later one still tells what happened, and is answered 200.
             if let Err(status) = in_order
                 && request.method != Method::Notify
             {
-                stack.endpoint.transactions.answer_plain(now, key, request, flow, status, stack.outbox);
+                stack.endpoint.transactions.respond_plain(now, key, request, status, stack.outbox);
                 return;
             }
             let plain = |status, stack: &mut super::Stack<'_>| {
-                stack.endpoint.transactions.answer_plain(now, key, request, flow, status, stack.outbox);
+                stack.endpoint.transactions.respond_plain(now, key, request, status, stack.outbox);
             };
             match request.method {
                 Method::Bye => {
@@ -208,8 +203,8 @@ impl Calls {
                 },
                 Method::Invite | Method::Update => leg.answer_offer(answering, stack),
                 Method::Options => {
-                    let reply = (Status::OK, None);
-                    stack.endpoint.transactions.answer(now, key, request, flow, reply, stack.outbox, finish_options);
+                    let reply = Reply { status: Status::OK, to_tag: None };
+                    stack.endpoint.transactions.respond(now, key, request, reply, stack.outbox, finish_options);
                 }
                 _ => plain(Status::NO_SUCH_DIALOG, stack),
             }

@@ -145,7 +145,7 @@ impl Leg {
         let flow = endpoint.route_within(dialog.next_hop(), self.flow);
         let branch = endpoint.transactions.fresh_branch();
         let sent_by = endpoint.locals.sent_by(flow);
-        let sending = Sending { transport: flow.transport(), sent_by, branch: &branch, cseq };
+        let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
         let sent = send(stack.outbox, flow, |out| {
             let mut writer = dialog.request(out, Method::Ack, sending);
             writer.lines(|out| out.extend_from_slice(credentials));

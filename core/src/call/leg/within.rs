@@ -7,7 +7,7 @@ use crate::sip::dialog::{Dialog, Sending};
 use crate::sip::message::{Method, Name, Response, Status};
 use crate::sip::screen::ALLOW;
 use crate::sip::sdp;
-use crate::sip::transaction::Client;
+use crate::sip::transaction::{Client, Reply};
 
 impl Leg {
     /// Sends a request within the dialog; nothing happens when there is none.
@@ -116,8 +116,8 @@ impl Leg {
         let has_body = !request.body.is_empty();
         let Stack { now, outbox, endpoint } = stack;
         if has_body && !is_sdp {
-            let reply = (Status::UNSUPPORTED_MEDIA_TYPE, None);
-            endpoint.transactions.answer(*now, answering.key, request, answering.flow, reply, outbox, |mut writer| {
+            let reply = Reply { status: Status::UNSUPPORTED_MEDIA_TYPE, to_tag: None };
+            endpoint.transactions.respond(*now, answering.key, request, reply, outbox, |mut writer| {
                 writer.field(Name::Accept, sdp::MEDIA_TYPE);
                 writer.end();
             });
@@ -137,8 +137,8 @@ impl Leg {
         };
         let status = if answered.is_some() { Status::OK } else { Status::NOT_ACCEPTABLE_HERE };
         let contact = endpoint.locals.sent_by(answering.flow).to_owned();
-        let reply = (status, None);
-        endpoint.transactions.answer(*now, answering.key, request, answering.flow, reply, outbox, |mut writer| {
+        let reply = Reply { status, to_tag: None };
+        endpoint.transactions.respond(*now, answering.key, request, reply, outbox, |mut writer| {
             writer.field_parts(Name::Contact, &["<sip:cordboard@", &contact, ">"]);
             writer.field(Name::Allow, ALLOW).field(Name::Server, PRODUCT);
             if body.is_empty() {

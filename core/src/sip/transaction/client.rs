@@ -1,8 +1,17 @@
-//! The client machines: INVITE (RFC 3261 §17.1.1 with RFC 6026 §7.2) and all others (§17.1.2).
+//! Client transactions: what we sent, sent again until it is answered (RFC 3261 §17.1).
 
-use std::time::Duration;
-
-use super::timers::{Timer, Timers};
+use super::branch::Branch;
+use super::step::{Step, Timer};
+use super::timers::Timers;
+use super::{
+    Due, Owner, TransactionEvent, Transactions, client_invite, client_non_invite, follow, send, set_timer,
+};
+use crate::Tick;
+use crate::ident::{Ident, Key};
+use crate::io::Outbox;
+use crate::sip::message::{Method, Response, Status};
+use crate::sip::transport::Flow;
+use crate::time::wheel::TimerKey;
 
 /// What happens to a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +22,28 @@ pub(super) enum Event {
     Success,
     /// A final response of 300 or more.
     Failure,
-    /// Its timer A or E.
+    /// Timer A or E.
     Retransmit,
-    /// Its timer B, D, F, K or M, whichever runs.
+    /// Timer B, D, F, K or M, or the end of the wait after CANCEL: whichever runs.
     Expire,
+    /// CANCEL was sent for it.
+    Cancelled,
+    /// The peer cannot be reached by its flow.
+    Unreachable,
 }
 
-/// What the step asks for.
+#[cfg(test)]
+pub(super) const EVENTS: [Event; 7] = [
+    Event::Provisional,
+    Event::Success,
+    Event::Failure,
+    Event::Retransmit,
+    Event::Expire,
+    Event::Cancelled,
+    Event::Unreachable,
+];
+
+/// What a client transaction's step asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// Nothing.
@@ -28,226 +52,355 @@ pub(super) enum Act {
     Resend,
     /// Hand the response to the transaction user.
     Pass,
-    /// Acknowledge the failure, and hand it to the transaction user.
-    AckAndPass,
+    /// Acknowledge the failure and hand it to the transaction user.
+    AcknowledgeAndPass,
     /// Acknowledge the failure again.
-    Ack,
+    Acknowledge,
     /// Tell the transaction user that no final response came.
     TimedOut,
+    /// Tell the transaction user that the peer cannot be reached.
+    Failed,
 }
 
-/// What comes of an event: the state after (none: the transaction is over) and what is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) next: Option<State>,
-    pub(super) act: Act,
-    pub(super) retransmit: Timer,
-    pub(super) expire: Timer,
+enum Machine {
+    Invite(client_invite::State),
+    NonInvite(client_non_invite::State),
 }
 
-/// The state of a client transaction; intervals are those of the running retransmission timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// INVITE without any response.
-    Calling { interval: Duration },
-    /// INVITE with a provisional response.
-    InviteProceeding,
-    /// INVITE with a failure, which is acknowledged as often as it comes.
-    InviteCompleted,
-    /// INVITE with a 2xx, which is passed on as often as it comes (RFC 6026 §7.2).
-    Accepted,
-    /// Another request without any response.
-    Trying { interval: Duration },
-    /// Another request with a provisional response.
-    Proceeding,
-    /// Another request with its final response.
-    Completed,
-}
-
-impl Step {
-    fn stay(state: State, act: Act) -> Self {
-        Self { next: Some(state), act, retransmit: Timer::Keep, expire: Timer::Keep }
+impl Machine {
+    fn start(method: Method<'_>, timers: &Timers, reliable: bool) -> Step<Machine, Act> {
+        match method {
+            Method::Invite => client_invite::State::start(timers, reliable).map(Machine::Invite),
+            _ => client_non_invite::State::start(timers, reliable).map(Machine::NonInvite),
+        }
     }
 
-    fn to(state: State, act: Act, expire: Timer) -> Self {
-        Self { next: Some(state), act, retransmit: Timer::Stop, expire }
-    }
-
-    fn over(act: Act) -> Self {
-        Self { next: None, act, retransmit: Timer::Stop, expire: Timer::Stop }
-    }
-}
-
-impl State {
-    /// The state after sending, with its two timers; over a reliable transport nothing is retransmitted.
-    pub(super) fn start(invite: bool, timers: &Timers, reliable: bool) -> (State, Timer, Timer) {
-        let interval = timers.t1;
-        let state = if invite { State::Calling { interval } } else { State::Trying { interval } };
-        let retransmit = if reliable { Timer::Stop } else { Timer::Start(interval) };
-        (state, retransmit, Timer::Start(timers.long()))
-    }
-
-    /// Whether the request may still have to be sent again.
-    pub(super) fn keeps_request(self) -> bool {
-        // A failed INVITE's ACK is made of the INVITE.
-        !matches!(self, State::Accepted | State::Completed)
-    }
-
-    /// What `event` does.
-    pub(super) fn on(self, event: Event, timers: &Timers, reliable: bool) -> Step {
+    fn on(self, event: Event, timers: &Timers, reliable: bool) -> Step<Machine, Act> {
         match self {
-            State::Calling { .. } | State::InviteProceeding => self.inviting(event, timers, reliable),
-            State::InviteCompleted => match event {
-                Event::Failure => Step::stay(self, Act::Ack),
-                Event::Expire => Step::over(Act::Ignore),
-                Event::Provisional | Event::Success | Event::Retransmit => Step::stay(self, Act::Ignore),
-            },
-            State::Accepted => match event {
-                Event::Success => Step::stay(self, Act::Pass),
-                Event::Expire => Step::over(Act::Ignore),
-                Event::Provisional | Event::Failure | Event::Retransmit => Step::stay(self, Act::Ignore),
-            },
-            State::Trying { .. } | State::Proceeding => self.requesting(event, timers, reliable),
-            State::Completed => match event {
-                Event::Expire => Step::over(Act::Ignore),
-                _ => Step::stay(self, Act::Ignore),
-            },
+            Machine::Invite(state) => state.on(event, timers, reliable).map(Machine::Invite),
+            Machine::NonInvite(state) => state.on(event, timers, reliable).map(Machine::NonInvite),
         }
     }
 
-    fn inviting(self, event: Event, timers: &Timers, reliable: bool) -> Step {
-        match event {
-            // Timer B ends with the first provisional; how long it then rings is the user's business.
-            Event::Provisional if matches!(self, State::Calling { .. }) => {
-                Step::to(State::InviteProceeding, Act::Pass, Timer::Stop)
-            }
-            Event::Provisional => Step::stay(self, Act::Pass),
-            Event::Success => Step::to(State::Accepted, Act::Pass, Timer::Start(timers.long())),
-            Event::Failure => Step::to(State::InviteCompleted, Act::AckAndPass, Timer::Start(timers.d(reliable))),
-            Event::Retransmit => match self {
-                State::Calling { interval } => {
-                    let interval = interval * 2;
-                    Step {
-                        next: Some(State::Calling { interval }),
-                        act: Act::Resend,
-                        retransmit: Timer::Start(interval),
-                        expire: Timer::Keep,
-                    }
-                }
-                _ => Step::stay(self, Act::Ignore),
-            },
-            Event::Expire => Step::over(Act::TimedOut),
-        }
-    }
-
-    fn requesting(self, event: Event, timers: &Timers, reliable: bool) -> Step {
-        match event {
-            Event::Provisional => Step::stay(State::Proceeding, Act::Pass),
-            Event::Success | Event::Failure => {
-                Step::to(State::Completed, Act::Pass, Timer::Start(timers.t4_unless(reliable)))
-            }
-            Event::Retransmit => {
-                let (next, interval) = match self {
-                    State::Trying { interval } => {
-                        let interval = (interval * 2).min(timers.t2);
-                        (State::Trying { interval }, interval)
-                    }
-                    _ => (self, timers.t2),
-                };
-                Step {
-                    next: Some(next),
-                    act: Act::Resend,
-                    retransmit: Timer::Start(interval),
-                    expire: Timer::Keep,
-                }
-            }
-            Event::Expire => Step::over(Act::TimedOut),
+    /// Whether the bytes that are kept may still be sent or read.
+    fn keeps_bytes(self) -> bool {
+        match self {
+            Machine::Invite(state) => !matches!(state, client_invite::State::Accepted),
+            Machine::NonInvite(state) => !matches!(state, client_non_invite::State::Completed),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A client transaction.
+#[derive(Debug)]
+pub(crate) struct Client {
+    ident: Ident,
+    method: Method<'static>,
+    owner: Owner,
+    flow: Flow,
+    machine: Machine,
+    /// The request, as long as it may have to be sent again or CANCEL and ACK are made of it; then the ACK of a
+    /// failure.
+    bytes: Box<[u8]>,
+    retransmit: Option<TimerKey>,
+    expire: Option<TimerKey>,
+    cancel: Cancel,
+}
 
-    const EVENTS: [Event; 5] =
-        [Event::Provisional, Event::Success, Event::Failure, Event::Retransmit, Event::Expire];
+#[derive(Debug)]
+enum Cancel {
+    No,
+    /// To be sent with this `Reason` as soon as a provisional response has come (§9.1).
+    Wanted(Option<Box<str>>),
+    Sent(Key<Client>),
+}
 
-    /// What was seen along one sequence of events.
-    #[derive(Clone, Copy, Default)]
-    struct Seen {
-        finals: u32,
-        timeouts: u32,
-        success: bool,
+impl Client {
+    pub(super) fn held_bytes(&self) -> usize {
+        let reason = match &self.cancel {
+            Cancel::Wanted(Some(reason)) => reason.len(),
+            _ => 0,
+        };
+        self.bytes.len() + reason
+    }
+}
+
+/// What came of a wish to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// CANCEL was sent, now or before, in this transaction, which reports nothing: the INVITE's final response counts.
+    Sent(Key<Client>),
+    /// No provisional response has come yet; CANCEL is sent when one does (§9.1).
+    Waiting,
+    /// The INVITE has its final response, is none, or is over.
+    TooLate,
+}
+
+/// A response that the owner of a client transaction has to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientEvent {
+    /// Whose the transaction is.
+    pub(crate) owner: Owner,
+    /// The transaction.
+    pub(crate) key: Key<Client>,
+    /// What the response is to it.
+    pub(crate) kind: ResponseKind,
+}
+
+/// What a response is to its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseKind {
+    /// A 1xx.
+    Provisional,
+    /// The one final response: of 300 or more to INVITE, which has been acknowledged, or any to another request.
+    Final,
+    /// A 2xx to INVITE, which its user acknowledges: the first, a copy of it, or that of another fork (RFC 6026 §7.2).
+    Success2xx,
+}
+
+impl Transactions {
+    /// Sends a request in a new transaction: `write` appends it whole, with the branch that it is given.
+    ///
+    /// Never for CANCEL, which [`cancel`](Self::cancel) makes, nor for the ACK of a 2xx, which has no transaction
+    /// ([`send`]).
+    pub(crate) fn request(
+        &mut self,
+        now: Tick,
+        method: Method<'static>,
+        flow: Flow,
+        owner: Owner,
+        outbox: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>, &str),
+    ) -> Key<Client> {
+        let secret = self.random.bits();
+        let start = Machine::start(method, &self.timers, flow.is_reliable());
+        // No machine ends as it starts.
+        let machine = start.next.unwrap_or(Machine::NonInvite(client_non_invite::State::Completed));
+        let key = self.clients.insert_with(|key| Client {
+            ident: Ident::new(key, secret),
+            method,
+            owner,
+            flow,
+            machine,
+            bytes: Box::default(),
+            retransmit: None,
+            expire: None,
+            cancel: Cancel::No,
+        });
+        let branch = Branch::of(Ident::new(key, secret));
+        let sent = send(outbox, flow, |out| write(out, branch.as_str()));
+        if let Some(client) = self.clients.get_mut(key)
+            && (method == Method::Invite || !flow.is_reliable())
+        {
+            client.bytes = sent.into();
+        }
+        self.set_client(now, key, start.retransmit, start.expire);
+        key
     }
 
-    fn walk(state: State, invite: bool, depth: u32, seen: Seen) {
-        if depth == 0 {
-            return;
+    /// Cancels an INVITE: at once if a provisional response has come, else when one does. Its final response is
+    /// waited for 64*T1 from then (§9.1). `reason` is the value of a `Reason` header field (RFC 3326).
+    ///
+    /// Asked again it sends nothing more.
+    pub(crate) fn cancel(
+        &mut self,
+        now: Tick,
+        key: Key<Client>,
+        reason: Option<&str>,
+        outbox: &mut Outbox,
+    ) -> Cancelled {
+        let Some(client) = self.clients.get_mut(key) else { return Cancelled::TooLate };
+        match (client.machine, &client.cancel) {
+            (Machine::Invite(client_invite::State::Calling { .. }), Cancel::No) => {
+                client.cancel = Cancel::Wanted(reason.map(Into::into));
+                Cancelled::Waiting
+            }
+            (Machine::Invite(client_invite::State::Calling { .. }), _) => Cancelled::Waiting,
+            (Machine::Invite(client_invite::State::Proceeding), Cancel::Sent(cancel)) => {
+                Cancelled::Sent(*cancel)
+            }
+            (Machine::Invite(client_invite::State::Proceeding), _) => {
+                self.send_cancel(now, key, reason, outbox)
+            }
+            (_, _) => Cancelled::TooLate,
         }
-        for event in EVENTS {
-            let step = state.on(event, &Timers::default(), false);
-            let mut seen = seen;
-            let is_final = matches!(event, Event::Success | Event::Failure);
-            if matches!(step.act, Act::Pass | Act::AckAndPass) && is_final {
-                // A 2xx to INVITE is passed up each time, since each fork sends its own (RFC 6026 §8.4).
-                if !(invite && seen.success && event == Event::Success) {
-                    seen.finals += 1;
-                }
-                seen.success |= event == Event::Success;
+    }
+
+    fn send_cancel(
+        &mut self,
+        now: Tick,
+        key: Key<Client>,
+        reason: Option<&str>,
+        outbox: &mut Outbox,
+    ) -> Cancelled {
+        let Some(invite) = self.clients.get(key) else { return Cancelled::TooLate };
+        let (flow, owner, ident) = (invite.flow, invite.owner, invite.ident);
+        let start = Machine::start(Method::Cancel, &self.timers, flow.is_reliable());
+        let (Some(machine), Some(read)) = (start.next, follow::read(&invite.bytes)) else {
+            return Cancelled::TooLate;
+        };
+        let sent = send(outbox, flow, |out| follow::write_cancel(out, &read, reason));
+        let cancel = self.clients.insert(Client {
+            ident,
+            method: Method::Cancel,
+            owner,
+            flow,
+            machine,
+            bytes: if flow.is_reliable() { Box::default() } else { sent.into() },
+            retransmit: None,
+            expire: None,
+            cancel: Cancel::No,
+        });
+        if let Some(invite) = self.clients.get_mut(key) {
+            invite.cancel = Cancel::Sent(cancel);
+        }
+        self.set_client(now, cancel, start.retransmit, start.expire);
+        self.client_event(now, key, Event::Cancelled);
+        Cancelled::Sent(cancel)
+    }
+
+    /// Takes a response whose topmost Via is ours ([`Locals::wrote`](crate::sip::transport::Locals::wrote)).
+    ///
+    /// Tells whose it is if the owner has to see it: each provisional, the first final, each 2xx to INVITE. Copies
+    /// are absorbed, failures of INVITE acknowledged here. One that belongs to no transaction is dropped and counted.
+    pub(crate) fn response(
+        &mut self,
+        now: Tick,
+        response: &Response<'_>,
+        outbox: &mut Outbox,
+    ) -> Option<ClientEvent> {
+        let Some(key) = self.client_of(response) else {
+            self.strays += 1;
+            return None;
+        };
+        let (event, kind) = self.kind_of(key, response.status)?;
+        let act = self.client_event(now, key, event);
+        match act {
+            Act::AcknowledgeAndPass => self.acknowledge(key, response, outbox),
+            Act::Acknowledge => self.resend(key, outbox),
+            Act::Pass if event == Event::Provisional => self.cancel_wanted(now, key, outbox),
+            _ => {}
+        }
+        let client = self.clients.get(key)?;
+        // The answer to a CANCEL interests nobody: what counts is that of its INVITE.
+        let pass = matches!(act, Act::Pass | Act::AcknowledgeAndPass) && client.method != Method::Cancel;
+        pass.then_some(ClientEvent { owner: client.owner, key, kind })
+    }
+
+    /// The transaction of a response: by the branch, then by the method in CSeq, since CANCEL shares the branch of
+    /// its INVITE (§17.1.3).
+    fn client_of(&self, response: &Response<'_>) -> Option<Key<Client>> {
+        let ident = Branch::read(response.via.branch()?)?;
+        let key = ident.key();
+        let client = self.clients.get(key).filter(|client| client.ident == ident)?;
+        if client.method == response.cseq.method {
+            return Some(key);
+        }
+        match client.cancel {
+            Cancel::Sent(cancel) if response.cseq.method == Method::Cancel => {
+                self.clients.get(cancel).map(|_| cancel)
             }
-            if step.act == Act::TimedOut {
-                seen.timeouts += 1;
-                assert_eq!(step.next, None);
-            }
-            assert!(seen.finals + seen.timeouts <= 1, "{state:?} {event:?}: a second outcome");
-            assert!(matches!(step.act, Act::Ack | Act::AckAndPass) <= (invite && event == Event::Failure));
-            if event == Event::Failure && matches!(step.next, Some(State::InviteCompleted)) {
-                assert!(matches!(step.act, Act::Ack | Act::AckAndPass), "every failure of an INVITE is acknowledged");
-            }
-            if step.act == Act::Resend {
-                assert_eq!(seen.finals, 0, "nothing is sent again after the final response");
-                assert!(matches!(step.retransmit, Timer::Start(_)));
-            }
-            if let Some(next) = step.next {
-                walk(next, invite, depth - 1, seen);
+            _ => None,
+        }
+    }
+
+    fn kind_of(&self, key: Key<Client>, status: Status) -> Option<(Event, ResponseKind)> {
+        let method = self.clients.get(key)?.method;
+        Some(if status.is_provisional() {
+            (Event::Provisional, ResponseKind::Provisional)
+        } else if !status.is_success() {
+            (Event::Failure, ResponseKind::Final)
+        } else if method == Method::Invite {
+            (Event::Success, ResponseKind::Success2xx)
+        } else {
+            (Event::Success, ResponseKind::Final)
+        })
+    }
+
+    /// Acknowledges a failure. The ACK takes the place of the INVITE, of which nothing else is needed now.
+    fn acknowledge(&mut self, key: Key<Client>, response: &Response<'_>, outbox: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.bytes = match follow::read(&client.bytes) {
+            Some(invite) => send(outbox, client.flow, |out| follow::write_ack(out, &invite, response)).into(),
+            None => Box::default(),
+        };
+    }
+
+    fn resend(&self, key: Key<Client>, outbox: &mut Outbox) {
+        if let Some(client) = self.clients.get(key).filter(|client| !client.bytes.is_empty()) {
+            send(outbox, client.flow, |out| out.extend_from_slice(&client.bytes));
+        }
+    }
+
+    fn cancel_wanted(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Cancel::Wanted(reason) = &mut client.cancel {
+            let reason = reason.take();
+            self.send_cancel(now, key, reason.as_deref(), outbox);
+        }
+    }
+
+    /// Tells which requests can no longer be answered because nothing reaches the peer by this flow (§17.1.4), and
+    /// forgets them. An INVITE that has had a provisional response goes on.
+    ///
+    /// Looks at all client transactions: to be called when the system reports an error, not for each message.
+    pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, events: &mut Vec<TransactionEvent>) {
+        let on_it = self.clients.iter().filter(|(_, client)| client.flow == flow);
+        let keys: Vec<Key<Client>> = on_it.map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(client) = self.clients.get(key) else { continue };
+            let (owner, method) = (client.owner, client.method);
+            let act = self.client_event(now, key, Event::Unreachable);
+            if act == Act::Failed && method != Method::Cancel {
+                events.push(TransactionEvent::TransportFailed { owner, key });
             }
         }
     }
 
-    #[test]
-    fn every_sequence_of_seven_events_keeps_the_rules() {
-        for invite in [true, false] {
-            let (state, ..) = State::start(invite, &Timers::default(), false);
-            walk(state, invite, 7, Seen::default());
+    pub(super) fn client_due(
+        &mut self,
+        now: Tick,
+        key: Key<Client>,
+        event: Event,
+        outbox: &mut Outbox,
+        events: &mut Vec<TransactionEvent>,
+    ) {
+        let Some(client) = self.clients.get(key) else { return };
+        let (owner, method) = (client.owner, client.method);
+        match self.client_event(now, key, event) {
+            Act::Resend => self.resend(key, outbox),
+            // That of a CANCEL is followed by that of its INVITE.
+            Act::TimedOut if method != Method::Cancel => {
+                events.push(TransactionEvent::TimedOut { owner, key })
+            }
+            _ => {}
         }
     }
 
-    #[test]
-    fn an_invite_is_sent_again_at_doubling_intervals_without_limit() {
-        let timers = Timers::default();
-        let (mut state, ..) = State::start(true, &timers, false);
-        let mut intervals = Vec::new();
-        for _ in 0..6 {
-            let step = state.on(Event::Retransmit, &timers, false);
-            let Timer::Start(interval) = step.retransmit else { panic!("{step:?}") };
-            intervals.push(interval.as_millis());
-            state = step.next.unwrap();
+    /// Steps the machine; the act is left to the caller.
+    fn client_event(&mut self, now: Tick, key: Key<Client>, event: Event) -> Act {
+        let Some(client) = self.clients.get_mut(key) else { return Act::Ignore };
+        let step = client.machine.on(event, &self.timers, client.flow.is_reliable());
+        if let Some(next) = step.next {
+            client.machine = next;
+            if matches!((event, &client.cancel), (Event::Success | Event::Failure, Cancel::Wanted(_))) {
+                client.cancel = Cancel::No;
+            }
+            if !next.keeps_bytes() {
+                client.bytes = Box::default();
+            }
         }
-        assert_eq!(intervals, [1000, 2000, 4000, 8000, 16000, 32000]);
+        self.set_client(now, key, step.retransmit, step.expire);
+        if step.next.is_none() {
+            self.clients.remove(key);
+        }
+        step.act
     }
 
-    #[test]
-    fn another_request_is_sent_again_at_intervals_up_to_t2() {
-        let timers = Timers::default();
-        let (mut state, ..) = State::start(false, &timers, false);
-        let mut intervals = Vec::new();
-        for _ in 0..5 {
-            let step = state.on(Event::Retransmit, &timers, false);
-            let Timer::Start(interval) = step.retransmit else { panic!("{step:?}") };
-            intervals.push(interval.as_millis());
-            state = step.next.unwrap();
-        }
-        assert_eq!(intervals, [1000, 2000, 4000, 4000, 4000]);
+    fn set_client(&mut self, now: Tick, key: Key<Client>, retransmit: Timer, expire: Timer) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        set_timer(&mut self.wheel, now, &mut client.retransmit, retransmit, Due::ClientRetransmit(key));
+        set_timer(&mut self.wheel, now, &mut client.expire, expire, Due::ClientExpire(key));
     }
 }
