@@ -80,7 +80,7 @@ impl Cordboard {
     pub fn ended(&self, path: &str) -> serde_json::Value {
         wait_for(&format!("the end of {path}"), || {
             let call = self.call(path);
-            (!call["ended"].is_null()).then_some(call)
+            (!call["times"]["ended"].is_null()).then_some(call)
         })
     }
 

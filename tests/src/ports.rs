@@ -18,16 +18,19 @@ pub fn free() -> u16 {
     }
 }
 
-/// Two ports that follow each other, as phones want them for RTP and RTCP or for SIP and SIPS.
+/// An even port that is free together with the odd one behind it, as phones want them for RTP and RTCP.
 pub fn free_pair() -> u16 {
     loop {
-        let port = free();
-        let next = port.wrapping_add(1);
-        let fits = port.is_multiple_of(2)
-            && UdpSocket::bind(("127.0.0.1", next)).is_ok()
-            && TcpListener::bind(("127.0.0.1", next)).is_ok();
-        if fits && GIVEN.lock().expect("nobody panics with it").insert(next) {
-            return port;
+        // The system gives odd ports to whoever binds without a wish, so the pair is sought around one.
+        let even = free() & !1;
+        let both = [even, even + 1];
+        let fits = |port: &u16| {
+            UdpSocket::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
+        };
+        let mut given = GIVEN.lock().expect("nobody panics with it");
+        if both.iter().all(fits) && given.insert(even) {
+            given.insert(even + 1);
+            return even;
         }
     }
 }
