@@ -120,7 +120,13 @@ impl Calls {
         let mut keys = Random::new(seed, Consumer::HashKeys);
         let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), keys.bytes(), timers);
         Self {
-            endpoint: Endpoint { transactions, locals, random: Random::new(seed, Consumer::Calls), config, proxy },
+            endpoint: Endpoint {
+                transactions,
+                locals,
+                random: Random::new(seed, Consumer::Calls),
+                config,
+                proxy,
+            },
             calls: Table::default(),
             legs: Table::default(),
             names: HashMap::with_hasher(Keyed::new(&mut keys)),

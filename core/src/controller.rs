@@ -119,7 +119,13 @@ impl Controller {
                 }
             }
             Input::Accepted { listener, connection, peer } => {
-                self.streams.accepted(now, (listener, connection, peer), self.acceptor.as_ref(), &mut self.core, outbox);
+                self.streams.accepted(
+                    now,
+                    (listener, connection, peer),
+                    self.acceptor.as_ref(),
+                    &mut self.core,
+                    outbox,
+                );
             }
             Input::Received { connection, bytes } => {
                 self.streams.received(now, connection, bytes, &mut self.core, outbox);

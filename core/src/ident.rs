@@ -81,8 +81,7 @@ impl<T> Table<T> {
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
         self.generation = self.generation.wrapping_add(1);
         let vacant = self.slab.vacant_entry();
-        let key =
-            Key { index: vacant.key() as u32, generation: self.generation, of: PhantomData };
+        let key = Key { index: vacant.key() as u32, generation: self.generation, of: PhantomData };
         vacant.insert(Entry { generation: self.generation, value: make(key) });
         key
     }

@@ -179,7 +179,12 @@ impl Outbox {
     }
 
     /// Appends a datagram that `write` appends to the arena, and returns its bytes.
-    pub(crate) fn datagram(&mut self, socket: SocketId, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    pub(crate) fn datagram(
+        &mut self,
+        socket: SocketId,
+        to: SocketAddr,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> &[u8] {
         let span = self.fill(write);
         self.entries.push(Entry::Datagram { socket, to, span });
         self.arena.get(span.start..span.end).unwrap_or_default()
@@ -245,7 +250,13 @@ impl Wake {
     pub fn earlier(self, other: Wake) -> Wake {
         match (self, other) {
             (Wake::Idle, wake) | (wake, Wake::Idle) => wake,
-            (Wake::At(a, _), Wake::At(b, _)) => if a <= b { self } else { other },
+            (Wake::At(a, _), Wake::At(b, _)) => {
+                if a <= b {
+                    self
+                } else {
+                    other
+                }
+            }
         }
     }
 }

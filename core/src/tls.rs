@@ -32,7 +32,10 @@ pub struct Acceptor(Arc<ServerConfig>);
 
 impl Acceptor {
     /// Takes a chain, the server's own certificate first, and its key.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, BadCertificate> {
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, BadCertificate> {
         let bad = |e: rustls::Error| BadCertificate(e.to_string());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -47,7 +50,8 @@ impl Acceptor {
 
     /// Begins a session.
     pub(crate) fn accept(&self) -> Result<Session, TlsFault> {
-        let mut connection = ServerConnection::new(self.0.clone()).map_err(|e| TlsFault::Protocol(e.to_string()))?;
+        let mut connection =
+            ServerConnection::new(self.0.clone()).map_err(|e| TlsFault::Protocol(e.to_string()))?;
         // The limit on what is written lies with the connection, which knows what the peer has taken.
         connection.set_buffer_limit(None);
         Ok(Session { connection, started: false })

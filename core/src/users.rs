@@ -72,7 +72,11 @@ impl PinTable {
 
     fn of(verifiers: &Verifiers) -> Self {
         let get = |algorithm| verifiers.get(algorithm).copied();
-        Self { md5: get(Algorithm::Md5), sha256: get(Algorithm::Sha256), sha512_256: get(Algorithm::Sha512_256) }
+        Self {
+            md5: get(Algorithm::Md5),
+            sha256: get(Algorithm::Sha256),
+            sha512_256: get(Algorithm::Sha512_256),
+        }
     }
 }
 
@@ -187,7 +191,9 @@ pub enum UsersError {
         second: String,
     },
     /// A name is empty or has characters that no user name may have.
-    #[error("\"{0}\" cannot be a user name: it is empty, or has a colon, a slash, white space or control characters")]
+    #[error(
+        "\"{0}\" cannot be a user name: it is empty, or has a colon, a slash, white space or control characters"
+    )]
     BadName(String),
     /// A user has no PIN to verify.
     #[error("{0} has no PIN: `pin` needs at least one of md5, sha256, sha512_256")]
@@ -214,7 +220,8 @@ pub struct Directory {
 impl Directory {
     /// Reads `users.toml`; `realm` is that of HTTP authentication.
     pub fn from_toml(text: &str, realm: &str) -> Result<Self, UsersError> {
-        let file: File = toml::from_str(text).map_err(|e| UsersError::Unreadable(e.to_string().trim_end().to_owned()))?;
+        let file: File =
+            toml::from_str(text).map_err(|e| UsersError::Unreadable(e.to_string().trim_end().to_owned()))?;
         Self::new(file.user, realm)
     }
 
@@ -284,7 +291,9 @@ impl Directory {
 pub fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 128
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/' | '@' | '"' | '\\'))
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/' | '@' | '"' | '\\'))
 }
 
 #[cfg(test)]
@@ -292,7 +301,9 @@ mod tests {
     use super::*;
 
     fn directory() -> Directory {
-        let one = User::new("user1", "r", "123").with_aliases(vec!["201".into()]).with_sip_password("user1", "sip", "pw");
+        let one = User::new("user1", "r", "123")
+            .with_aliases(vec!["201".into()])
+            .with_sip_password("user1", "sip", "pw");
         let two = User::new("bridge", "r", "1").with_may_act_for(vec!["*".into()]);
         let three = User::new("boss", "r", "1").with_may_act_for(vec!["user1".into()]);
         Directory::new(vec![one, two, three], "r").unwrap()
@@ -312,12 +323,37 @@ mod tests {
     fn toml_of(users: &Directory) -> String {
         let ha1 = |v: &Verifiers| {
             let get = |a| v.get(a).unwrap().as_str().to_owned();
-            format!("md5 = \"{}\", sha256 = \"{}\", sha512_256 = \"{}\"", get(Algorithm::Md5), get(Algorithm::Sha256), get(Algorithm::Sha512_256))
+            format!(
+                "md5 = \"{}\", sha256 = \"{}\", sha512_256 = \"{}\"",
+                get(Algorithm::Md5),
+                get(Algorithm::Sha256),
+                get(Algorithm::Sha512_256)
+            )
         };
-        users.users().iter().map(|user| {
-            let sip = user.sip().map(|s| format!("sip = {{ username = {:?}, realm = {:?}, {} }}\n", s.username, s.realm, ha1(&s.verifiers))).unwrap_or_default();
-            format!("[[user]]\nname = {:?}\naliases = {:?}\nmay_act_for = {:?}\npin = {{ {} }}\n{sip}", user.name, user.aliases, user.may_act_for, ha1(user.pin()))
-        }).collect()
+        users
+            .users()
+            .iter()
+            .map(|user| {
+                let sip = user
+                    .sip()
+                    .map(|s| {
+                        format!(
+                            "sip = {{ username = {:?}, realm = {:?}, {} }}\n",
+                            s.username,
+                            s.realm,
+                            ha1(&s.verifiers)
+                        )
+                    })
+                    .unwrap_or_default();
+                format!(
+                    "[[user]]\nname = {:?}\naliases = {:?}\nmay_act_for = {:?}\npin = {{ {} }}\n{sip}",
+                    user.name,
+                    user.aliases,
+                    user.may_act_for,
+                    ha1(user.pin())
+                )
+            })
+            .collect()
     }
 
     #[test]

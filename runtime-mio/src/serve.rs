@@ -66,7 +66,9 @@ fn bind(config: &mut Config) -> Result<EventLoop, String> {
     for (configured, bound) in config.sip.listen.iter_mut().zip(event_loop.datagram_addresses()) {
         configured.address = *bound;
     }
-    let list = |all: &[SocketAddr], kind: &str| all.iter().for_each(|address| tracing::info!("listening {kind}={address}"));
+    let list = |all: &[SocketAddr], kind: &str| {
+        all.iter().for_each(|address| tracing::info!("listening {kind}={address}"))
+    };
     list(&config.http.https, "https");
     list(&config.http.http, "http");
     list(event_loop.datagram_addresses(), "udp");

@@ -56,7 +56,8 @@ impl Baresip {
 
     /// Lets the phone do something and returns what it says.
     pub fn command(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.control)).expect("the phone can be controlled");
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", self.control)).expect("the phone can be controlled");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket takes a time limit");
         let request = format!("{{\"command\":\"{command}\",\"token\":\"t\"}}");
         stream.write_all(format!("{}:{request},", request.len()).as_bytes()).expect("the phone reads");
@@ -88,7 +89,9 @@ impl Baresip {
 
     /// Waits until the phone is in no call.
     pub fn wait_idle(&self) {
-        wait_for("the end of all calls", || self.command("listcalls").contains("Active calls (0)").then_some(()));
+        wait_for("the end of all calls", || {
+            self.command("listcalls").contains("Active calls (0)").then_some(())
+        });
     }
 
     /// What the phone has written so far.
@@ -103,8 +106,14 @@ impl Baresip {
 }
 
 fn config(sip: u16, control: u16, media: u16) -> String {
-    let modules = ["/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/lib/aarch64-linux-gnu/baresip/modules"];
-    let modules = modules.into_iter().find(|path| std::path::Path::new(path).is_dir()).expect("baresip has modules");
+    let modules = [
+        "/usr/lib/baresip/modules",
+        "/usr/local/lib/baresip/modules",
+        "/usr/lib/x86_64-linux-gnu/baresip/modules",
+        "/usr/lib/aarch64-linux-gnu/baresip/modules",
+    ];
+    let modules =
+        modules.into_iter().find(|path| std::path::Path::new(path).is_dir()).expect("baresip has modules");
     let last = media + 20;
     format!(
         "poll_method epoll\nsip_listen 127.0.0.1:{sip}\ncall_local_timeout 600\ncall_max_calls 8\n\

@@ -21,7 +21,11 @@ impl Reply {
 
     /// The values of all header fields of this name.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.head.lines().filter_map(|line| line.split_once(':')).filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     }
 }
 
@@ -35,7 +39,11 @@ pub fn curl(arguments: &[&str]) -> Reply {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!text.is_empty(), "curl {arguments:?} got nothing: {}", String::from_utf8_lossy(&output.stderr));
     // Interim responses and answered challenges come before the one that counts.
-    let start = text.match_indices("HTTP/1.").map(|(at, _)| at).filter(|at| *at == 0 || text[..*at].ends_with('\n')).last();
+    let start = text
+        .match_indices("HTTP/1.")
+        .map(|(at, _)| at)
+        .filter(|at| *at == 0 || text[..*at].ends_with('\n'))
+        .last();
     let last = &text[start.expect("there is a response")..];
     let (head, body) = last.split_once("\r\n\r\n").expect("the head ends");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("there is a status");

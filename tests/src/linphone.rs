@@ -26,7 +26,8 @@ impl Linphone {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().to_owned();
         let sip = ports::free();
-        std::fs::write(path.join("linphonerc"), config(proxy.port, user, sip)).expect("a file can be written");
+        std::fs::write(path.join("linphonerc"), config(proxy.port, user, sip))
+            .expect("a file can be written");
         std::fs::create_dir_all(path.join(".local/share/linphone")).expect("a folder can be made");
         let fifo = path.join("console");
         mkfifo(&fifo, Mode::S_IRWXU).expect("a fifo can be made");

@@ -35,7 +35,18 @@ impl Sipp {
             .arg("-sf")
             .arg(scenarios().join(format!("{scenario}.xml")))
             .args(["-i", "127.0.0.1", "-p", &port.to_string(), "-mi", "127.0.0.1", "-mp", &media.to_string()])
-            .args(["-t", "u1", "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error", "-recv_timeout", "45000"])
+            .args([
+                "-t",
+                "u1",
+                "-m",
+                "1",
+                "-nostdin",
+                "-timeout",
+                "60s",
+                "-timeout_error",
+                "-recv_timeout",
+                "45000",
+            ])
             .args(["-trace_err", "-error_file", "errors"])
             .current_dir(folder.path());
         let process = Process::start("sipp", &mut command, folder.path());

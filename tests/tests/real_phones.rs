@@ -25,7 +25,11 @@ fn connect_two_baresips(switches: &[&str]) {
     let call = controller.ended(&path("user2"));
     assert_eq!(call["outcome"]["state"], "connected", "{call}");
     let texts = Cordboard::texts(&call);
-    assert!(texts.contains(&"SIP/2.0 100 Trying".to_owned()) && texts.last().is_some_and(|t| t == "SIP/2.0 200 OK"), "{texts:?}");
+    assert!(
+        texts.contains(&"SIP/2.0 100 Trying".to_owned())
+            && texts.last().is_some_and(|t| t == "SIP/2.0 200 OK"),
+        "{texts:?}"
+    );
     one.wait_in_call_with("user2");
     two.wait_in_call_with("user1");
     // The dialog with the controller is over on the phone too: one call is left, and it ends when it is hung up.

@@ -96,7 +96,8 @@ impl Session {
                 }
             }
         }
-        let challenge = best.ok_or(if readable { Unanswerable::NoCredentials } else { Unanswerable::Unreadable })?;
+        let challenge =
+            best.ok_or(if readable { Unanswerable::NoCredentials } else { Unanswerable::Unreadable })?;
         self.enter(challenger, challenge, credentials, random)
     }
 
@@ -240,7 +241,11 @@ mod tests {
     use crate::random::{Consumer, Seed};
 
     fn credentials() -> SipCredentials {
-        SipCredentials { username: "bob".into(), realm: "r".into(), verifiers: Verifiers::of("bob", "r", "zanzibar") }
+        SipCredentials {
+            username: "bob".into(),
+            realm: "r".into(),
+            verifiers: Verifiers::of("bob", "r", "zanzibar"),
+        }
     }
 
     fn random() -> Random {
@@ -248,7 +253,13 @@ mod tests {
     }
 
     fn take(session: &mut Session, attempts: &mut Attempts, challenge: &str) -> Result<(), Unanswerable> {
-        session.take(Challenger::Proxy, [challenge].into_iter(), Some(&credentials()), attempts, &mut random())
+        session.take(
+            Challenger::Proxy,
+            [challenge].into_iter(),
+            Some(&credentials()),
+            attempts,
+            &mut random(),
+        )
     }
 
     fn written(session: &mut Session) -> String {
@@ -265,7 +276,11 @@ mod tests {
         if session {
             ha1 = algorithm.hash(&[ha1.as_bytes(), get("nonce").as_bytes(), get("cnonce").as_bytes()]);
         }
-        let count = all[0].get("qop").map(|qop| Count { qop: Qop::of(qop).unwrap(), nc: get("nc"), cnonce: get("cnonce") });
+        let count = all[0].get("qop").map(|qop| Count {
+            qop: Qop::of(qop).unwrap(),
+            nc: get("nc"),
+            cnonce: get("cnonce"),
+        });
         let expected = response(algorithm, &ha1, get("nonce"), count, ("INVITE", get("uri"), b""));
         assert_eq!(get("response"), expected.as_str(), "{line}");
     }
@@ -276,8 +291,14 @@ mod tests {
         let challenges = r#"Digest realm="r", nonce="n1", algorithm=MD5, qop="auth", Digest realm="r", nonce="n2", algorithm=SHA-256, qop="auth-int,auth", opaque="o", Digest realm="r", nonce="n3", algorithm=SHA-3"#;
         take(&mut session, &mut Attempts::default(), challenges).unwrap();
         let line = written(&mut session);
-        assert!(line.starts_with("Proxy-Authorization: Digest username=\"bob\", realm=\"r\", nonce=\"n2\", "), "{line}");
-        assert!(line.contains("qop=auth, nc=00000001, algorithm=SHA-256\r\n") && line.contains("opaque=\"o\""), "{line}");
+        assert!(
+            line.starts_with("Proxy-Authorization: Digest username=\"bob\", realm=\"r\", nonce=\"n2\", "),
+            "{line}"
+        );
+        assert!(
+            line.contains("qop=auth, nc=00000001, algorithm=SHA-256\r\n") && line.contains("opaque=\"o\""),
+            "{line}"
+        );
         verify(&line, false);
         assert!(written(&mut session).contains("nc=00000002"), "the nonce is used on with its count");
     }
@@ -314,7 +335,8 @@ mod tests {
         let mut session = Session::default();
         let mut attempts = Attempts::default();
         let answered = (0..20).take_while(|n| {
-            let ok = take(&mut session, &mut attempts, &format!("Digest realm=r, nonce=n{n}, stale=true")).is_ok();
+            let ok =
+                take(&mut session, &mut attempts, &format!("Digest realm=r, nonce=n{n}, stale=true")).is_ok();
             written(&mut session);
             ok
         });

@@ -196,7 +196,11 @@ impl Verifiers {
     /// All three of a secret.
     pub fn of(user: &str, realm: &str, secret: &str) -> Self {
         let ha1 = |algorithm: Algorithm| Some(algorithm.ha1(user, realm, secret));
-        Self { md5: ha1(Algorithm::Md5), sha256: ha1(Algorithm::Sha256), sha512_256: ha1(Algorithm::Sha512_256) }
+        Self {
+            md5: ha1(Algorithm::Md5),
+            sha256: ha1(Algorithm::Sha256),
+            sha512_256: ha1(Algorithm::Sha512_256),
+        }
     }
 
     /// That of one algorithm, if it is known.
@@ -230,8 +234,11 @@ impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let algorithm = if text.len() == 32 { Algorithm::Md5 } else { Algorithm::Sha256 };
-        Hex::parse(algorithm, &text)
-            .ok_or_else(|| serde::de::Error::custom("an HA1 value has 32 (MD5) or 64 (SHA-256, SHA-512-256) hexadecimal digits"))
+        Hex::parse(algorithm, &text).ok_or_else(|| {
+            serde::de::Error::custom(
+                "an HA1 value has 32 (MD5) or 64 (SHA-256, SHA-512-256) hexadecimal digits",
+            )
+        })
     }
 }
 
@@ -242,7 +249,8 @@ mod tests {
     /// The example of RFC 7616 §3.9.1.
     #[test]
     fn the_examples_of_rfc_7616_come_out() {
-        let (nonce, cnonce) = ("7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ");
+        let (nonce, cnonce) =
+            ("7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ");
         let of = |algorithm: Algorithm| {
             let ha1 = algorithm.ha1("Mufasa", "http-auth@example.org", "Circle of Life");
             let count = Count { qop: Qop::Auth, nc: "00000001", cnonce };

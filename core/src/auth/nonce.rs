@@ -95,7 +95,8 @@ impl Nonces {
             return (None, Freshness::Forged);
         }
         let age = now.since(Tick::from_micros(nonce.issued));
-        let forgotten = self.forgotten.is_some_and(|last| nonce.issued <= last) && !self.used.contains_key(&nonce);
+        let forgotten =
+            self.forgotten.is_some_and(|last| nonce.issued <= last) && !self.used.contains_key(&nonce);
         if age >= self.lifetime || forgotten {
             return (Some(nonce), Freshness::Stale);
         }

@@ -161,10 +161,10 @@ impl Gate {
         let user = users.get(name);
         let algorithm = Algorithm::Sha256;
         let stored = user.map_or(&self.decoy, User::pin);
-        let claimed = stored
-            .get(algorithm)
-            .map(|ha1| algorithm.ha1(name, &self.policy.realm, pin) == *ha1)
-            .or_else(|| Some(Algorithm::Md5.ha1(name, &self.policy.realm, pin) == *stored.get(Algorithm::Md5)?));
+        let claimed =
+            stored.get(algorithm).map(|ha1| algorithm.ha1(name, &self.policy.realm, pin) == *ha1).or_else(
+                || Some(Algorithm::Md5.ha1(name, &self.policy.realm, pin) == *stored.get(Algorithm::Md5)?),
+            );
         match user {
             Some(user) if claimed == Some(true) => Ok(Accepted { user: user.name().to_owned(), info: None }),
             _ => Err(Refusal::Failed),
@@ -198,7 +198,9 @@ impl Gate {
             // Whoever does not know the secret learns nothing from how old the nonce is.
             return Err(Refusal::Failed);
         };
-        let (Some(nonce), Freshness::Fresh { ageing }) = (nonce, freshness) else { return Err(Refusal::Stale) };
+        let (Some(nonce), Freshness::Fresh { ageing }) = (nonce, freshness) else {
+            return Err(Refusal::Stale);
+        };
         if !self.nonces.take(now, nonce, claim.number) {
             return Err(Refusal::Stale);
         }
@@ -218,7 +220,9 @@ impl Gate {
         let ha1 = user.pin().get(claim.algorithm)?;
         let next = ageing.then(|| self.nonces.issue(now, attempt.listener));
         let next = next.map(|next| format!(", nextnonce=\"{next}\"")).unwrap_or_default();
-        let Some(count) = claim.count else { return (!next.is_empty()).then(|| next.trim_start_matches(", ").to_owned()) };
+        let Some(count) = claim.count else {
+            return (!next.is_empty()).then(|| next.trim_start_matches(", ").to_owned());
+        };
         let covered = Count { qop: Qop::Auth, ..count };
         let rspauth = response(claim.algorithm, ha1, claim.nonce, Some(covered), ("", claim.uri, b""));
         let cnonce = quoted(count.cnonce);

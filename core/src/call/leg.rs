@@ -183,7 +183,12 @@ impl Leg {
     }
 
     /// Takes a response that belongs to this leg.
-    pub(crate) fn response(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) -> LegEvent {
+    pub(crate) fn response(
+        &mut self,
+        key: Key<Client>,
+        response: &Response<'_>,
+        stack: &mut Stack<'_>,
+    ) -> LegEvent {
         match &self.state {
             State::Inviting(inviting) if inviting.transaction == key => self.invite_response(response, stack),
             State::Confirmed(confirmed) if confirmed.invite == key => {

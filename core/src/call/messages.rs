@@ -69,7 +69,9 @@ impl Calls {
         };
         let dialog = Dialog::from_response(ends, response.cseq.number, response, response.to.uri.raw);
         let flow = self.endpoint.route_within(dialog.next_hop(), flow);
-        for (method, cseq) in [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))] {
+        for (method, cseq) in
+            [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))]
+        {
             let branch = self.endpoint.transactions.fresh_branch();
             let sent_by = self.endpoint.locals.sent_by(flow);
             let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
@@ -123,7 +125,14 @@ impl Calls {
         }
     }
 
-    fn answer(&mut self, now: Tick, key: Key<Server>, request: &Request<'_>, status: Status, outbox: &mut Outbox) {
+    fn answer(
+        &mut self,
+        now: Tick,
+        key: Key<Server>,
+        request: &Request<'_>,
+        status: Status,
+        outbox: &mut Outbox,
+    ) {
         self.endpoint.transactions.respond_plain(now, key, request, status, outbox);
     }
 
@@ -164,7 +173,9 @@ impl Calls {
     fn request_outside(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
         match answering.request.method {
             Method::Options => self.answer_with(now, answering, Status::OK, outbox, finish_options),
-            Method::Invite => self.answer_with(now, answering, Status::FORBIDDEN, outbox, |writer| writer.end()),
+            Method::Invite => {
+                self.answer_with(now, answering, Status::FORBIDDEN, outbox, |writer| writer.end())
+            }
             _ => self.answer_with(now, answering, Status::NO_SUCH_DIALOG, outbox, |writer| writer.end()),
         }
     }
@@ -204,7 +215,14 @@ impl Calls {
                 Method::Invite | Method::Update => leg.answer_offer(answering, stack),
                 Method::Options => {
                     let reply = Reply { status: Status::OK, to_tag: None };
-                    stack.endpoint.transactions.respond(now, key, request, reply, stack.outbox, finish_options);
+                    stack.endpoint.transactions.respond(
+                        now,
+                        key,
+                        request,
+                        reply,
+                        stack.outbox,
+                        finish_options,
+                    );
                 }
                 _ => plain(Status::NO_SUCH_DIALOG, stack),
             }
@@ -216,7 +234,9 @@ impl Call {
     /// Notes what the record shows of an event on the leg.
     fn note(&mut self, event: &LegEvent, reason: &str, now: Tick) {
         match event {
-            LegEvent::Progress(status) | LegEvent::Failed(status, _) => self.record.response(now, *status, reason),
+            LegEvent::Progress(status) | LegEvent::Failed(status, _) => {
+                self.record.response(now, *status, reason)
+            }
             LegEvent::Answered => self.record.response(now, Status::OK, reason),
             LegEvent::Done(..) | LegEvent::Nothing => {}
         }

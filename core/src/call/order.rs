@@ -49,7 +49,8 @@ impl Party {
         if user.is_empty() || !fits {
             return Err(if user.is_empty() { PartyFault::Empty } else { PartyFault::BadHost });
         }
-        let text: Cow<'_, str> = if text.len() > user.len() { text.into() } else { format!("{user}@{host}").into() };
+        let text: Cow<'_, str> =
+            if text.len() > user.len() { text.into() } else { format!("{user}@{host}").into() };
         Ok(Self { text: text.into(), uri: uri.into() })
     }
 
@@ -132,7 +133,11 @@ pub(crate) struct Placing {
 impl Placing {
     /// The name that the call will have.
     pub(crate) fn name(&self) -> CallName {
-        CallName { agent: self.agent.name.clone(), calling: self.calling.clone(), called: self.called.clone() }
+        CallName {
+            agent: self.agent.name.clone(),
+            calling: self.calling.clone(),
+            called: self.called.clone(),
+        }
     }
 }
 
@@ -149,7 +154,9 @@ pub(crate) enum Refusal {
     #[error("the service is shutting down")]
     Draining,
     /// There is no way to the calling party.
-    #[error("there is no SIP transport to the calling party: its host is a name, and no sip.proxy is configured")]
+    #[error(
+        "there is no SIP transport to the calling party: its host is a name, and no sip.proxy is configured"
+    )]
     NoTransport,
 }
 

@@ -198,6 +198,9 @@ mod tests {
 
     #[test]
     fn a_refused_refer_keeps_its_status() {
-        assert_eq!(Outcome::Requested.after(Observation::Refused(status(603))), Outcome::Refused(status(603)));
+        assert_eq!(
+            Outcome::Requested.after(Observation::Refused(status(603))),
+            Outcome::Refused(status(603))
+        );
     }
 }

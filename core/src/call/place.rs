@@ -14,7 +14,12 @@ use crate::sip::message::{Name, Writer};
 
 impl Calls {
     /// Places a call by REFER: its INVITE goes out now. Returns the call's identifier.
-    pub(crate) fn place(&mut self, now: Tick, placing: Placing, outbox: &mut Outbox) -> Result<Ident, Refusal> {
+    pub(crate) fn place(
+        &mut self,
+        now: Tick,
+        placing: Placing,
+        outbox: &mut Outbox,
+    ) -> Result<Ident, Refusal> {
         let name = placing.name();
         if self.draining {
             return Err(Refusal::Draining);

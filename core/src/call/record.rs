@@ -121,7 +121,11 @@ mod tests {
         let mut record = Record::new(Tick::ZERO, 8);
         record.notified(Tick::ZERO, &"é".repeat(5000).into_bytes());
         record.notified(Tick::ZERO, b"\xff\r\n\r\n");
-        let [Event { kind: EventKind::Notified(long), .. }, Event { kind: EventKind::Notified(broken), .. }] = record.events() else { panic!() };
+        let [Event { kind: EventKind::Notified(long), .. }, Event { kind: EventKind::Notified(broken), .. }] =
+            record.events()
+        else {
+            panic!()
+        };
         assert_eq!(long.len(), MAX_NOTIFY_TEXT);
         assert_eq!(&**broken, "\u{fffd}");
     }

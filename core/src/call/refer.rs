@@ -53,7 +53,14 @@ pub(crate) struct Refer {
 impl Refer {
     /// A call whose INVITE is sent now.
     pub(crate) fn new(now: Tick, timeout: Duration, forwarding: Forwarding, lines: Box<[u8]>) -> Self {
-        Self { stage: Stage::Alerting, deadline: Some(now + timeout), lines, forwarding, retries: 0, hung_up: false }
+        Self {
+            stage: Stage::Alerting,
+            deadline: Some(now + timeout),
+            lines,
+            forwarding,
+            retries: 0,
+            hung_up: false,
+        }
     }
 
     /// Whether somebody is or will be in this call.
@@ -96,7 +103,13 @@ impl Refer {
     }
 
     /// Something happened on the leg.
-    pub(crate) fn leg_event(&mut self, event: &LegEvent, leg: &mut Leg, record: &mut Record, stack: &mut Stack<'_>) {
+    pub(crate) fn leg_event(
+        &mut self,
+        event: &LegEvent,
+        leg: &mut Leg,
+        record: &mut Record,
+        stack: &mut Stack<'_>,
+    ) {
         match event {
             LegEvent::Nothing => {}
             LegEvent::Progress(status) => {
@@ -150,11 +163,14 @@ impl Refer {
             return;
         }
         let before = record.outcome;
-        observe(record, match (status.is_success(), sub) {
-            (true, ReferSub::Watched) => Observation::Accepted,
-            (true, ReferSub::Unwatched) => Observation::AcceptedUnwatched,
-            (false, _) => Observation::Refused(status),
-        });
+        observe(
+            record,
+            match (status.is_success(), sub) {
+                (true, ReferSub::Watched) => Observation::Accepted,
+                (true, ReferSub::Unwatched) => Observation::AcceptedUnwatched,
+                (false, _) => Observation::Refused(status),
+            },
+        );
         let is_final = record.outcome.is_some_and(Outcome::is_final);
         match self.stage {
             Stage::Referring if is_final => {
@@ -182,7 +198,8 @@ impl Refer {
         record.notified(stack.now, notification.body);
         observe(record, Observation::of(notification));
         let outcome = record.outcome.unwrap_or(Outcome::Requested);
-        let rings = stack.endpoint.config.calls.refer_hangup == ReferHangup::Ringing && outcome == Outcome::Ringing;
+        let rings =
+            stack.endpoint.config.calls.refer_hangup == ReferHangup::Ringing && outcome == Outcome::Ringing;
         match self.stage {
             Stage::Referring | Stage::Pausing | Stage::Watching if outcome.is_final() || rings => {
                 self.deadline = notification.deadline(stack.now);

@@ -116,7 +116,12 @@ impl Streams {
             let show = Show { format: Format::Xml, epoch: core.epoch };
             self.reply.clear();
             if stream.tls.is_none() {
-                stream.http.refuse(now, &show.error(&Error::TooManyConnections).response(), &mut core.dates, &mut self.reply);
+                stream.http.refuse(
+                    now,
+                    &show.error(&Error::TooManyConnections).response(),
+                    &mut core.dates,
+                    &mut self.reply,
+                );
             }
             outbox.write(id, |out| out.extend_from_slice(&self.reply));
             outbox.close(id, Close::Flushed);
@@ -132,7 +137,14 @@ impl Streams {
         }
     }
 
-    pub(super) fn received(&mut self, now: Tick, id: ConnectionId, bytes: &[u8], core: &mut Core, outbox: &mut Outbox) {
+    pub(super) fn received(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        bytes: &[u8],
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let fate = match &mut stream.tls {
             None => self.serve(now, id, bytes, core, outbox),
@@ -153,7 +165,14 @@ impl Streams {
         self.conclude(now, id, fate, outbox);
     }
 
-    pub(super) fn written(&mut self, now: Tick, id: ConnectionId, bytes: usize, core: &mut Core, outbox: &mut Outbox) {
+    pub(super) fn written(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        bytes: usize,
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.unsent = stream.unsent.saturating_sub(bytes);
         stream.http.unsent(now, stream.unsent);
@@ -277,13 +296,15 @@ impl Core {
 
     /// Answers one request.
     fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
-        let show = Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch };
+        let show =
+            Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch };
         let (caller, info) = match self.caller(now, request, from, outbox) {
             Ok(known) => known,
             Err(error) => return show.error(&error),
         };
         let asked = Asked { caller: &caller, users: &self.users, config: &self.config };
-        let answer = rest::read(request, asked).and_then(|action| self.carry_out(now, action, &caller, show, outbox));
+        let answer =
+            rest::read(request, asked).and_then(|action| self.carry_out(now, action, &caller, show, outbox));
         let answer = answer.unwrap_or_else(|error| show.error(&error));
         match info {
             Some(info) => answer.with("Authentication-Info", info),
@@ -350,7 +371,9 @@ impl Core {
                 let visible = self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users));
                 Ok(show.calls(visible.map(Call::progress)))
             }
-            Action::ShowCall(id) => self.visible(id, caller).map(|call| show.progress(Some(&call.progress()))),
+            Action::ShowCall(id) => {
+                self.visible(id, caller).map(|call| show.progress(Some(&call.progress())))
+            }
             Action::HangUpCall(id) => {
                 let id = self.visible(id, caller)?.id();
                 self.hang_up(now, id, show, outbox)
@@ -366,13 +389,7 @@ impl Core {
             .ok_or(Error::NoSuchCall)
     }
 
-    fn hang_up(
-        &mut self,
-        now: Tick,
-        id: Ident,
-        show: Show,
-        outbox: &mut Outbox,
-    ) -> Result<Answer, Error> {
+    fn hang_up(&mut self, now: Tick, id: Ident, show: Show, outbox: &mut Outbox) -> Result<Answer, Error> {
         if self.calls.hang_up(now, id, outbox) { Ok(show.hung_up()) } else { Err(Error::NoSuchCall) }
     }
 }

@@ -164,7 +164,10 @@ impl Dialog {
     /// Checks and takes the sequence number of a request from the peer (§12.2.2).
     pub(crate) fn take_cseq(&mut self, request: &Request<'_>) -> Result<(), OutOfOrder> {
         let number = request.cseq.number;
-        if self.remote_cseq.is_some_and(|last| number < last || (number == last && request.method != Method::Ack)) {
+        if self
+            .remote_cseq
+            .is_some_and(|last| number < last || (number == last && request.method != Method::Ack))
+        {
             return Err(OutOfOrder);
         }
         self.remote_cseq = Some(number);
@@ -199,7 +202,8 @@ impl Dialog {
         sending: Sending<'_>,
     ) -> Writer<'o> {
         let routes = self.piece(Piece::Routes);
-        let strict = self.first_route().filter(|route| route.uri.param("lr").is_none()).map(|route| route.uri.raw);
+        let strict =
+            self.first_route().filter(|route| route.uri.param("lr").is_none()).map(|route| route.uri.raw);
         let mut writer = Writer::request(out, method, strict.unwrap_or(self.target()));
         via(&mut writer, sending);
         match strict {

@@ -15,7 +15,6 @@ mod uri;
 mod via;
 mod write;
 
-
 pub use fault::Fault;
 pub use head::Head;
 pub use method::Method;

@@ -52,7 +52,9 @@ pub(crate) fn screen(request: &Request<'_>) -> Result<(), Objection> {
     match request.method {
         Method::Ack | Method::Cancel => return Ok(()),
         Method::Other(_) => return Err(Objection::UnknownMethod),
-        Method::Register | Method::Publish | Method::Subscribe | Method::Refer => return Err(Objection::NotAllowed),
+        Method::Register | Method::Publish | Method::Subscribe | Method::Refer => {
+            return Err(Objection::NotAllowed);
+        }
         Method::Info | Method::Message | Method::Prack => return Err(Objection::NotAllowed),
         Method::Invite | Method::Bye | Method::Options | Method::Notify | Method::Update => {}
     }

@@ -44,17 +44,18 @@ impl<'a> Notification<'a> {
         if !event.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("refer") {
             return None;
         }
-        let state = request.first(Name::SubscriptionState).map_or(
-            SubscriptionState::Active { expires: None },
-            read_state,
-        );
+        let state = request
+            .first(Name::SubscriptionState)
+            .map_or(SubscriptionState::Active { expires: None }, read_state);
         Some(Self { state, status: read_sipfrag(request.body), body: request.body })
     }
 
     /// When the waiting for the next NOTIFY ends; `None` when none will come.
     pub(crate) fn deadline(&self, now: Tick) -> Option<Tick> {
         match self.state {
-            SubscriptionState::Active { expires } => Some(now + expires.unwrap_or(UNNAMED_EXPIRY) + EXPIRY_GRACE),
+            SubscriptionState::Active { expires } => {
+                Some(now + expires.unwrap_or(UNNAMED_EXPIRY) + EXPIRY_GRACE)
+            }
             SubscriptionState::Terminated => None,
         }
     }
@@ -106,13 +107,25 @@ mod tests {
         assert_eq!(code(b"SIP/2.0 200 OK"), Some(200));
         assert_eq!(code(b"SIP/2.0 486\r\n"), Some(486));
         assert_eq!(code(b"\r\nSIP/2.0 100 Trying\r\nTo: <sip:a@b>\r\n\r\n"), Some(100));
-        assert_eq!(code("SIP/2.0 404 Nicht gefunden, würde ich sagen, und zwar ganz und gar nicht hier".as_bytes()), Some(404));
+        assert_eq!(
+            code("SIP/2.0 404 Nicht gefunden, würde ich sagen, und zwar ganz und gar nicht hier".as_bytes()),
+            Some(404)
+        );
         assert_eq!(code(b"SIP/2.0 603 Dec\xffline"), Some(603));
     }
 
     #[test]
     fn a_broken_sipfrag_tells_nothing() {
-        for body in [&b""[..], b"\r\n", b"SIP/2.0", b"SIP/2.0 20 OK", b"SIP/2.0 2000 OK", b"HTTP/1.1 200 OK", b"SIP/2.0 -00 x", b"\xff\xfe"] {
+        for body in [
+            &b""[..],
+            b"\r\n",
+            b"SIP/2.0",
+            b"SIP/2.0 20 OK",
+            b"SIP/2.0 2000 OK",
+            b"HTTP/1.1 200 OK",
+            b"SIP/2.0 -00 x",
+            b"\xff\xfe",
+        ] {
             assert_eq!(code(body), None, "{body:?}");
         }
     }

@@ -204,7 +204,8 @@ impl<T> Wheel<T> {
     }
 
     fn append(&mut self, list: u32, index: u32) {
-        let (Some(head), Some(tail)) = (self.heads.get_mut(list as usize), self.tails.get_mut(list as usize)) else {
+        let (Some(head), Some(tail)) = (self.heads.get_mut(list as usize), self.tails.get_mut(list as usize))
+        else {
             return;
         };
         let last = std::mem::replace(tail, index);
@@ -265,7 +266,14 @@ impl<T> Wheel<T> {
             return index;
         }
         let index = u32::try_from(self.nodes.len()).unwrap_or(NONE);
-        self.nodes.push(Node { generation: 0, list: NONE, previous: NONE, next: NONE, grain, event: Some(event) });
+        self.nodes.push(Node {
+            generation: 0,
+            list: NONE,
+            previous: NONE,
+            next: NONE,
+            grain,
+            event: Some(event),
+        });
         index
     }
 

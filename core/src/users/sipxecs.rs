@@ -48,7 +48,8 @@ pub fn import_sipxecs(text: &str, realm: &str) -> Result<Imported, String> {
                 value.clear();
             }
             Event::Text(text) => value.push_str(&text),
-            Event::GeneralRef(reference) => value.push(entity(&reference).ok_or_else(|| format!("at byte {position}: an unknown entity"))?),
+            Event::GeneralRef(reference) => value
+                .push(entity(&reference).ok_or_else(|| format!("at byte {position}: an unknown entity"))?),
             Event::End(_) => {
                 let name = path.pop().unwrap_or_default();
                 if name == "item" {
@@ -110,7 +111,8 @@ fn take(item: Item, realm: &str, imported: &mut Imported) {
     let mut verifiers = Verifiers::default();
     verifiers.set(Algorithm::Md5, Some(pin));
     let aliases = item.aliases.into_iter().filter(|alias| alias != name && is_name(alias)).collect();
-    let mut imported_user = User::with_verifiers(name, verifiers).with_aliases(aliases).with_display_name(&item.display);
+    let mut imported_user =
+        User::with_verifiers(name, verifiers).with_aliases(aliases).with_display_name(&item.display);
     if !item.password.is_empty() {
         imported_user = imported_user.with_sip_password(name, domain, &item.password);
     }
@@ -140,7 +142,10 @@ mod tests {
         let [user] = imported.users.as_slice() else { panic!("{imported:?}") };
         assert_eq!((user.name(), user.display_name()), ("201", "Anna B"));
         assert_eq!(user.aliases(), ["anna", "9201"]);
-        assert_eq!(user.pin().get(Algorithm::Md5).map(|h| h.as_str().to_owned()).as_deref(), Some("6629fae49393a05397450978507c4ef1"));
+        assert_eq!(
+            user.pin().get(Algorithm::Md5).map(|h| h.as_str().to_owned()).as_deref(),
+            Some("6629fae49393a05397450978507c4ef1")
+        );
         let sip = user.sip().unwrap();
         assert_eq!(sip.verifiers, Verifiers::of("201", "example.com", "s&cret"));
         assert_eq!(imported.skipped, ["broken: its pintoken is not an MD5 value"]);

@@ -208,7 +208,13 @@ impl EventLoop {
         }
     }
 
-    fn receive(&mut self, place: usize, machine: &mut impl Machine, host: &mut impl Host, mut wake: Wake) -> Wake {
+    fn receive(
+        &mut self,
+        place: usize,
+        machine: &mut impl Machine,
+        host: &mut impl Host,
+        mut wake: Wake,
+    ) -> Wake {
         for _ in 0..BATCHES_A_TURN {
             let Some(socket) = self.sockets.get(place) else { return wake };
             let Some(mut receiver) = self.receiver.take() else { return wake };
@@ -232,13 +238,21 @@ impl EventLoop {
         wake
     }
 
-    fn accept(&mut self, place: usize, machine: &mut impl Machine, host: &mut impl Host, mut wake: Wake) -> Wake {
+    fn accept(
+        &mut self,
+        place: usize,
+        machine: &mut impl Machine,
+        host: &mut impl Host,
+        mut wake: Wake,
+    ) -> Wake {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(listener) = self.listeners.get(place) else { return wake };
             let (mut stream, peer) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return wake,
-                Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => continue,
+                Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {
+                    continue;
+                }
                 // Out of file descriptors or memory: those waiting are taken when there is room again.
                 Err(e) => {
                     tracing::warn!(error = %e, "accepting pauses");
@@ -265,7 +279,13 @@ impl EventLoop {
         wake
     }
 
-    fn readable(&mut self, id: u64, machine: &mut impl Machine, host: &mut impl Host, mut wake: Wake) -> Wake {
+    fn readable(
+        &mut self,
+        id: u64,
+        machine: &mut impl Machine,
+        host: &mut impl Host,
+        mut wake: Wake,
+    ) -> Wake {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(connection) = self.connections.get_mut(&id) {
             if !connection.is_open() {
@@ -368,7 +388,9 @@ impl EventLoop {
 
     fn send(&mut self, socket: SocketId, batch: &mut Vec<(SocketAddr, &[u8])>, host: &mut impl Host) {
         let place = usize::from(socket.0);
-        if let (Some(socket), Some(own), false) = (self.sockets.get(place), self.addresses.get(place), batch.is_empty()) {
+        if let (Some(socket), Some(own), false) =
+            (self.sockets.get(place), self.addresses.get(place), batch.is_empty())
+        {
             batch.iter().for_each(|(to, bytes)| host.passed(*own, *to, bytes));
             self.sender.send(socket, batch);
         }

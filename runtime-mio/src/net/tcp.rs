@@ -31,7 +31,10 @@ enum Phase {
     /// Closed when the queue is empty.
     Closing,
     /// Everything was written; what still comes in is thrown away.
-    Lingering { until: Instant, budget: usize },
+    Lingering {
+        until: Instant,
+        budget: usize,
+    },
 }
 
 /// One connection.

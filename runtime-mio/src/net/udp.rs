@@ -22,7 +22,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     // The system may grant less; a smaller buffer is no reason not to start.
-    if let Err(e) = socket.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| socket.set_send_buffer_size(SOCKET_BUFFER)) {
+    if let Err(e) =
+        socket.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| socket.set_send_buffer_size(SOCKET_BUFFER))
+    {
         tracing::debug!(error = %e, "socket buffers stay as they are");
     }
     socket.set_nonblocking(true)?;
@@ -55,7 +57,8 @@ impl Receiver {
             buffer.chunks_mut(LONGEST).map(|chunk| [IoSliceMut::new(chunk)]).collect();
         match recvmmsg(socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
             Ok(results) => {
-                let all = results.map(|result| (result.address.as_ref().and_then(socket_address), result.bytes));
+                let all =
+                    results.map(|result| (result.address.as_ref().and_then(socket_address), result.bytes));
                 // A datagram without an address cannot be answered; UDP has none.
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
                 received.extend(all.map(|(address, length)| (address.unwrap_or(nowhere), length)));
@@ -101,16 +104,22 @@ impl Sender {
         let mut rest = datagrams;
         while !rest.is_empty() {
             let batch = rest.get(..BATCH.min(rest.len())).unwrap_or_default();
-            let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
-            let addresses: Vec<Option<SockaddrStorage>> = batch.iter().map(|(to, _)| Some((*to).into())).collect();
+            let slices: Vec<[IoSlice<'_>; 1]> =
+                batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
+            let addresses: Vec<Option<SockaddrStorage>> =
+                batch.iter().map(|(to, _)| Some((*to).into())).collect();
             let no_control: [ControlMessage<'_>; 0] = [];
             let flags = MsgFlags::MSG_DONTWAIT;
-            let sent = sendmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter(), &addresses, no_control, flags);
+            let sent =
+                sendmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter(), &addresses, no_control, flags);
             let done = match sent {
                 Ok(results) => results.count().max(1),
                 Err(Errno::EINTR) => 0,
                 Err(Errno::EAGAIN) => {
-                    tracing::warn!(datagrams = rest.len(), "the socket's send buffer is full, datagrams are lost");
+                    tracing::warn!(
+                        datagrams = rest.len(),
+                        "the socket's send buffer is full, datagrams are lost"
+                    );
                     return;
                 }
                 Err(e) => {

@@ -88,7 +88,8 @@ fn each_algorithm_and_quality_logs_in() {
 #[test]
 fn the_challenges_name_each_algorithm_strongest_first() {
     let Verdict::Ask(lines) = World::new().judge(None, false) else { panic!("not asked") };
-    let algorithms: Vec<_> = lines.iter().map(|l| l.split("algorithm=").nth(1).unwrap().split(',').next().unwrap()).collect();
+    let algorithms: Vec<_> =
+        lines.iter().map(|l| l.split("algorithm=").nth(1).unwrap().split(',').next().unwrap()).collect();
     assert_eq!(algorithms, ["SHA-256", "SHA-512-256", "MD5"]);
     assert!(lines[0].starts_with("Digest realm=\"example.com\", nonce=\""));
     assert!(!lines[0].contains("stale"));
@@ -113,7 +114,9 @@ fn an_old_nonce_is_stale_and_a_half_old_one_names_the_next() {
     let Verdict::Known(_, Some(info)) = world.login(GOOD, &nonce) else { panic!("refused") };
     assert!(info.contains("nextnonce=\"") && info.contains("rspauth=\""), "{info}");
     world.now = world.now + Duration::from_secs(150);
-    assert!(matches!(world.login(Login { nc: 2, ..GOOD }, &nonce), Verdict::Ask(l) if l[0].contains("stale=true")));
+    assert!(
+        matches!(world.login(Login { nc: 2, ..GOOD }, &nonce), Verdict::Ask(l) if l[0].contains("stale=true"))
+    );
 }
 
 #[test]
@@ -121,9 +124,11 @@ fn wrong_pin_unknown_user_and_forged_nonce_look_the_same() {
     let mut world = World::new();
     let nonce = world.nonce();
     let forged = "0".repeat(64);
-    for (login, nonce) in
-        [(Login { pin: "124", ..GOOD }, &nonce), (Login { user: "nobody", ..GOOD }, &nonce), (Login { pin: "9", ..GOOD }, &forged)]
-    {
+    for (login, nonce) in [
+        (Login { pin: "124", ..GOOD }, &nonce),
+        (Login { user: "nobody", ..GOOD }, &nonce),
+        (Login { pin: "9", ..GOOD }, &forged),
+    ] {
         let verdict = world.login(login, nonce);
         let Verdict::Failed(lines, name) = verdict else { panic!("{verdict:?}") };
         assert!(!lines[0].contains("stale"));

@@ -50,7 +50,12 @@ pub(super) struct Inviting {
 }
 
 impl Leg {
-    pub(super) fn send_invite(&mut self, invitation: Invitation, attempts: Attempts, stack: &mut Stack<'_>) -> Inviting {
+    pub(super) fn send_invite(
+        &mut self,
+        invitation: Invitation,
+        attempts: Attempts,
+        stack: &mut Stack<'_>,
+    ) -> Inviting {
         self.cseq += 1;
         self.origin.version = self.origin.version.wrapping_add(1);
         let Stack { now, outbox, endpoint } = stack;
@@ -66,15 +71,19 @@ impl Leg {
         let sent_by = endpoint.locals.sent_by(flow);
         let ends = ends(self, call_id.as_str(), tag.as_str());
         let owner = self.owner();
-        let transaction = endpoint.transactions.request(*now, Method::Invite, flow, owner, outbox, |out, branch| {
-            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
-            let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
-            writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
-            writer.field(Name::Allow, ALLOW).field(Name::Supported, "100rel").field(Name::UserAgent, PRODUCT);
-            writer.lines(|out| out.extend_from_slice(&invitation.lines));
-            writer.lines(|out| out.extend_from_slice(&credentials));
-            writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
-        });
+        let transaction =
+            endpoint.transactions.request(*now, Method::Invite, flow, owner, outbox, |out, branch| {
+                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
+                let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
+                writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
+                writer
+                    .field(Name::Allow, ALLOW)
+                    .field(Name::Supported, "100rel")
+                    .field(Name::UserAgent, PRODUCT);
+                writer.lines(|out| out.extend_from_slice(&invitation.lines));
+                writer.lines(|out| out.extend_from_slice(&credentials));
+                writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
+            });
         Inviting {
             transaction,
             cseq,
@@ -131,7 +140,8 @@ impl Leg {
     fn confirm(&mut self, inviting: &Inviting, response: &Response<'_>, stack: &mut Stack<'_>) {
         let dialog = self.dialog_of(response, &inviting.invitation.target);
         let ack = self.send_ack(&dialog, inviting.cseq, &inviting.credentials, stack);
-        self.state = State::Confirmed(Confirmed { dialog, invite: inviting.transaction, cseq: inviting.cseq, ack });
+        self.state =
+            State::Confirmed(Confirmed { dialog, invite: inviting.transaction, cseq: inviting.cseq, ack });
     }
 
     fn dialog_of(&self, response: &Response<'_>, target: &str) -> Dialog {
@@ -170,12 +180,15 @@ impl Leg {
 
     /// PRACK, if the provisional response asks for one (RFC 3262 §4).
     fn acknowledge_provisional(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) {
-        let Some(rseq) = response.number(Name::RSeq).filter(|_| response.has_token(Name::Require, "100rel")) else {
+        let Some(rseq) = response.number(Name::RSeq).filter(|_| response.has_token(Name::Require, "100rel"))
+        else {
             return;
         };
         let State::Inviting(inviting) = &mut self.state else { return };
         // One that came again, or out of order, is not acknowledged.
-        if response.status == Status::TRYING || inviting.acknowledged.is_some_and(|last| rseq != last.wrapping_add(1)) {
+        if response.status == Status::TRYING
+            || inviting.acknowledged.is_some_and(|last| rseq != last.wrapping_add(1))
+        {
             return;
         }
         inviting.acknowledged = Some(rseq);

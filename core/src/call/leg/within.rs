@@ -65,7 +65,8 @@ impl Leg {
             self.send_within(request, attempts, stack);
             return LegEvent::Nothing;
         }
-        let unwatched = response.first(Name::ReferSub).is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
+        let unwatched =
+            response.first(Name::ReferSub).is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
         let sub = if unwatched { ReferSub::Unwatched } else { ReferSub::Watched };
         LegEvent::Done(request, response.status, sub)
     }
@@ -88,7 +89,9 @@ impl Leg {
         endpoint.transactions.request(*now, method, flow, owner, outbox, |out, branch| {
             let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
             let mut writer = dialog.request(out, method, sending);
-            writer.lines(|out| out.extend_from_slice(&lines)).lines(|out| out.extend_from_slice(&credentials));
+            writer
+                .lines(|out| out.extend_from_slice(&lines))
+                .lines(|out| out.extend_from_slice(&credentials));
             writer.end();
         });
     }

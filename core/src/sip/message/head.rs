@@ -115,9 +115,8 @@ impl<'a> Head<'a> {
 
     /// Whether a list header field names this token, in any case.
     pub fn has_token(&self, name: Name, token: &str) -> bool {
-        self.values(name).any(|value| {
-            trim(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(token)
-        })
+        self.values(name)
+            .any(|value| trim(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(token))
     }
 
     /// The media type of the body, without parameters.

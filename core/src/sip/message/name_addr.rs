@@ -71,7 +71,8 @@ fn display_name(raw: &str) -> Result<(Option<&str>, &str), Fault> {
     let (display, rest) = raw.split_at_checked(bracket).ok_or(Fault::BadNameAddr)?;
     let display = trim(display);
     // UTF-8 in an unquoted display name is against the grammar but common, and harmless.
-    let readable = |byte: u8| is_token_byte(byte) || matches!(byte, b' ' | b'\t' | b'\r' | b'\n') || byte >= 0x80;
+    let readable =
+        |byte: u8| is_token_byte(byte) || matches!(byte, b' ' | b'\t' | b'\r' | b'\n') || byte >= 0x80;
     if !display.bytes().all(readable) {
         return Err(Fault::BadNameAddr);
     }
@@ -103,7 +104,10 @@ mod tests {
         assert_eq!(a.tag(), Some("1"));
         assert_eq!(a.without_params(), r#""J \"R\" <x>"<sip:j@example.com;lr>"#);
         let b = NameAddr::parse("sip:j@example.com;tag=2").unwrap();
-        assert_eq!((b.uri.raw, b.tag(), b.without_params()), ("sip:j@example.com", Some("2"), "sip:j@example.com"));
+        assert_eq!(
+            (b.uri.raw, b.tag(), b.without_params()),
+            ("sip:j@example.com", Some("2"), "sip:j@example.com")
+        );
         let c = NameAddr::parse("caller<sip:c@example.com>").unwrap();
         assert_eq!((c.display, c.tag()), (Some("caller"), None));
         assert_eq!(c.without_params(), "caller<sip:c@example.com>");

@@ -47,7 +47,8 @@ impl<'a> Params<'a> {
         for param in split_outside_quotes(self.0, b';') {
             let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(trim(v))));
             let name = trim(name);
-            let readable = !name.is_empty() && name.bytes().all(|b| super::is_token_byte(b) || b == b'[' || b == b']');
+            let readable =
+                !name.is_empty() && name.bytes().all(|b| super::is_token_byte(b) || b == b'[' || b == b']');
             let closed = value.is_none_or(|v| !v.is_empty() && quotes_are_closed(v));
             if !readable || !closed {
                 return Err(Fault::BadParameter);

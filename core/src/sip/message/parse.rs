@@ -1,7 +1,10 @@
 //! One pass over the bytes finds the lines; what every message must have is then read and verified.
 
 use super::head::{Field, Fields};
-use super::{CSeq, Fault, Head, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, is_lws, is_token_byte, trim};
+use super::{
+    CSeq, Fault, Head, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, is_lws,
+    is_token_byte, trim,
+};
 
 /// The longest message: what one UDP datagram can carry.
 pub const MAX_MESSAGE: usize = 65_535;
@@ -63,9 +66,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     let start = start_line(line).map_err(Rejected::hopeless)?;
     let fault = split.fault.or(lines.err());
     match start {
-        StartLine::Request { method, uri, faults } => {
-            request(method, uri, fields, &split, fault.or(faults))
-        }
+        StartLine::Request { method, uri, faults } => request(method, uri, fields, &split, fault.or(faults)),
         StartLine::Response { status, reason } => {
             let head = fault.map_or_else(|| head(&fields, &split), Err);
             match head {
@@ -115,7 +116,9 @@ struct Split<'a> {
 /// Finds the empty line.
 fn split_head(bytes: &[u8]) -> Split<'_> {
     match memchr::memmem::find(bytes, b"\r\n\r\n").and_then(|end| bytes.split_at_checked(end + 2)) {
-        Some((head, rest)) => Split { whole: bytes, head, body: rest.get(2..).unwrap_or_default(), fault: None },
+        Some((head, rest)) => {
+            Split { whole: bytes, head, body: rest.get(2..).unwrap_or_default(), fault: None }
+        }
         None => Split { whole: bytes, head: bytes, body: &[], fault: Some(Fault::NoEnd) },
     }
 }
@@ -310,7 +313,10 @@ mod tests {
     fn a_request_is_read_with_its_fields_and_body() {
         let r = request(INVITE.as_bytes());
         assert_eq!((r.method, r.uri.raw), (Method::Invite, "sip:bob@biloxi.com"));
-        assert_eq!((r.via.transport, r.via.port, r.via.branch()), ("UDP", Some(5070), Some("z9hG4bK776asdhds")));
+        assert_eq!(
+            (r.via.transport, r.via.port, r.via.branch()),
+            ("UDP", Some(5070), Some("z9hG4bK776asdhds"))
+        );
         assert_eq!(r.via.rport(), Some(None));
         assert_eq!(r.values(Name::Via).count(), 3);
         assert_eq!((r.from.tag(), r.to.tag()), (Some("1928301774"), None));
@@ -329,8 +335,14 @@ mod tests {
             Err(rejected) => (rejected.fault, rejected.is_answerable()),
             Ok(message) => panic!("{message:?}"),
         };
-        assert_eq!(with("Content-Length: 4", "Content-Length: 9000"), (Fault::BodyTooShort { says: 9000, has: 13 }, true));
-        assert_eq!(with("Content-Length: 4", "Content-Length: -4"), (Fault::Malformed("Content-Length"), true));
+        assert_eq!(
+            with("Content-Length: 4", "Content-Length: 9000"),
+            (Fault::BodyTooShort { says: 9000, has: 13 }, true)
+        );
+        assert_eq!(
+            with("Content-Length: 4", "Content-Length: -4"),
+            (Fault::Malformed("Content-Length"), true)
+        );
         assert_eq!(with("314159 INVITE", "1 BYE"), (Fault::MethodMismatch, true));
         assert_eq!(with("314159 INVITE", "99999999999 INVITE"), (Fault::Malformed("CSeq"), true));
         assert_eq!(with("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"), (Fault::BadVersion, true));

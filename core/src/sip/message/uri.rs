@@ -124,7 +124,16 @@ impl<'a> Uri<'a> {
         let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
         let user = (kind == Scheme::Tel).then_some(number);
         let params = Params::new(if kind == Scheme::Tel { params } else { "" });
-        Ok(Self { raw, scheme: kind, user, password: None, host: Host::Name(""), port: None, params, headers: None })
+        Ok(Self {
+            raw,
+            scheme: kind,
+            user,
+            password: None,
+            host: Host::Name(""),
+            port: None,
+            params,
+            headers: None,
+        })
     }
 
     fn sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Self, Fault> {
@@ -200,7 +209,8 @@ pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault
     let Some((host, port)) = colon.and_then(|at| text.split_at_checked(at)) else {
         return Ok((Host::parse(text)?, None));
     };
-    let digits = port.get(1..).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let digits =
+        port.get(1..).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
     let port = digits.and_then(|digits| digits.parse().ok()).ok_or(Fault::BadUri)?;
     Ok((Host::parse(host)?, Some(port)))
 }
@@ -296,7 +306,10 @@ mod tests {
         assert_eq!(u.param("transport"), Some(Some("tcp")));
         assert_eq!(u.param("lr"), Some(None));
         assert_eq!(u.headers, Some("Subject=x"));
-        assert_eq!(uri("sip:user;par=u%40example.net@example.com").user_unescaped().as_deref(), Some("user;par=u@example.net"));
+        assert_eq!(
+            uri("sip:user;par=u%40example.net@example.com").user_unescaped().as_deref(),
+            Some("user;par=u@example.net")
+        );
         assert_eq!(uri("tel:+1-201-555-0123;phone-context=x").user, Some("+1-201-555-0123"));
         assert_eq!(uri("sip:127.0.0.1").address(), "127.0.0.1:5060".parse().ok());
         assert_eq!(uri("sip:%00@x").user_unescaped().as_deref(), Some("\0"));
@@ -304,7 +317,21 @@ mod tests {
 
     #[test]
     fn what_is_no_uri_is_refused() {
-        for bad in ["", "sip:", "alice", "sip:a b@c", "sip:@host", "sip:a@host:", "sip:a@host:99999", "sip:a@[::1", "sip:a%2@x", "sip:a@ho st", "<sip:a@b>", "1x:y", "sip:a@b\r\nX: y"] {
+        for bad in [
+            "",
+            "sip:",
+            "alice",
+            "sip:a b@c",
+            "sip:@host",
+            "sip:a@host:",
+            "sip:a@host:99999",
+            "sip:a@[::1",
+            "sip:a%2@x",
+            "sip:a@ho st",
+            "<sip:a@b>",
+            "1x:y",
+            "sip:a@b\r\nX: y",
+        ] {
             assert!(Uri::parse(bad).is_err(), "{bad}");
         }
     }
@@ -316,8 +343,14 @@ mod tests {
             ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
-            ("sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com", "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"),
-            ("sip:alice@atlanta.com?subject=project%20x&priority=urgent", "sip:alice@atlanta.com?priority=urgent&subject=project%20x"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
         ] {
             assert!(uri(a).equals(&uri(b)) && uri(b).equals(&uri(a)), "{a} {b}");
         }

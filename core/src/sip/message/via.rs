@@ -27,7 +27,8 @@ impl<'a> Via<'a> {
         let bad = Fault::Malformed("Via");
         let raw = trim(value);
         let (front, params) = raw.split_once(';').unwrap_or((raw, ""));
-        let params = if front.len() == raw.len() { Params::default() } else { Params::new(params).check()? };
+        let params =
+            if front.len() == raw.len() { Params::default() } else { Params::new(params).check()? };
         let (name, rest) = front.split_once('/').ok_or(bad)?;
         let (version, rest) = rest.split_once('/').ok_or(bad)?;
         if !trim(name).eq_ignore_ascii_case("SIP") || trim(version) != "2.0" {

@@ -60,7 +60,9 @@ impl<'o> Writer<'o> {
         };
         writer.field(Name::CallId, request.call_id);
         writer.cseq(request.cseq.number, request.cseq.method);
-        if status == Status::TRYING && let Some(timestamp) = request.first(Name::Timestamp) {
+        if status == Status::TRYING
+            && let Some(timestamp) = request.first(Name::Timestamp)
+        {
             writer.field(Name::Timestamp, timestamp);
         }
         writer
@@ -105,7 +107,8 @@ impl<'o> Writer<'o> {
         push_value(self.out, trim(front));
         for param in super::params::split_outside_quotes(via.params.raw(), b';') {
             let name = trim(param.split('=').next().unwrap_or_default());
-            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") || name.is_empty() {
+            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") || name.is_empty()
+            {
                 continue;
             }
             self.out.push(b';');
@@ -263,7 +266,12 @@ mod tests {
         let a = answer("Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx , SIP/2.0/UDP other");
         assert!(a.contains("Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx, SIP/2.0/UDP other\r\n"), "{a}");
         let a = answer("Via: SIP/2.0/UDP host.example;branch=z9hG4bKx;received=1.2.3.4, SIP/2.0/UDP other");
-        assert!(a.contains("Via: SIP/2.0/UDP host.example;branch=z9hG4bKx;received=192.0.2.9, SIP/2.0/UDP other\r\n"), "{a}");
+        assert!(
+            a.contains(
+                "Via: SIP/2.0/UDP host.example;branch=z9hG4bKx;received=192.0.2.9, SIP/2.0/UDP other\r\n"
+            ),
+            "{a}"
+        );
         assert!(a.contains("To: <sip:a@b>;tag=ours\r\n"), "{a}");
     }
 
@@ -274,7 +282,10 @@ mod tests {
         let mut out = Vec::new();
         Writer::refusal(&mut out, &rejected, source());
         let answer = String::from_utf8(out).unwrap();
-        assert!(answer.starts_with("SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"), "{answer}");
+        assert!(
+            answer.starts_with("SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"),
+            "{answer}"
+        );
         assert!(answer.contains("CSeq: 7 INVITE\r\n"), "{answer}");
     }
 }
