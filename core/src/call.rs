@@ -84,11 +84,6 @@ impl Call {
         &self.name
     }
 
-    /// What happened so far.
-    pub(crate) fn record(&self) -> &Record {
-        &self.record
-    }
-
     /// What is shown of it.
     pub(crate) fn progress(&self) -> Progress<'_> {
         let way = Way::Refer { call_id: self.leg_call_id };
@@ -253,7 +248,7 @@ impl Calls {
             return;
         }
         if let Some((_, timer)) = call.timer.take() {
-            drop(self.wheel.stop(timer));
+            self.wheel.stop(timer);
         }
         call.timer = deadline.map(|at| (at, self.wheel.start_at(at, key)));
     }

@@ -72,11 +72,6 @@ impl<T> Table<T> {
         self.slab.len()
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
-    }
-
     /// Adds the entry that `make` makes of its own key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
         self.generation = self.generation.wrapping_add(1);

@@ -41,9 +41,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 pub mod config;
 pub mod io;
 pub mod sip;
+#[cfg(feature = "softphone")]
+pub mod softphone;
 pub mod tls;
 pub mod users;
 

@@ -22,6 +22,13 @@ pub enum Report {
     IgnoredParameters(String),
     /// A call has ended.
     CallEnded(Box<CallEnded>),
+    /// A SIP server asks for credentials that the call's agent does not have, or refuses them.
+    Unanswerable {
+        /// The call's identifier.
+        call: String,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A SIP message could not be read.
     SipRefused {
         /// From where.
@@ -72,6 +79,7 @@ impl fmt::Display for Report {
                 call.result,
                 call.duration.as_secs_f64()
             ),
+            Report::Unanswerable { call, why } => write!(f, "SIP login failed call={call} why=\"{why}\""),
             Report::SipRefused { from, why } => write!(f, "unreadable SIP message from={from} why=\"{why}\""),
             Report::Stray(from) => write!(f, "stray SIP response from={from}"),
             Report::Tls { from, why } => write!(f, "TLS failed from={from} why=\"{why}\""),

@@ -18,7 +18,7 @@ pub(crate) fn start() {
 pub(crate) fn write(report: &Report) {
     match report {
         Report::CallEnded(_) | Report::IgnoredParameters(_) => tracing::info!("{report}"),
-        Report::LoginFailed { .. } => tracing::warn!("{report}"),
+        Report::LoginFailed { .. } | Report::Unanswerable { .. } => tracing::warn!("{report}"),
         _ => tracing::debug!("{report}"),
     }
 }

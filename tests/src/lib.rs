@@ -11,6 +11,7 @@ pub mod linphone;
 pub mod ports;
 pub mod process;
 pub mod sipp;
+pub mod world;
 
 use std::time::{Duration, Instant};
 

@@ -21,14 +21,25 @@ pub(crate) enum Challenger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Unanswerable {
     /// The agent has no SIP credentials, or none for that realm or algorithm.
-    #[error("the agent has no SIP credentials for what the server asks")]
+    #[error("{}", self.why())]
     NoCredentials,
     /// The credentials were sent with this server's latest nonce, and refused.
-    #[error("the server refused the agent's SIP credentials")]
+    #[error("{}", self.why())]
     Refused,
     /// The challenge cannot be read.
-    #[error("the server's challenge cannot be read")]
+    #[error("{}", self.why())]
     Unreadable,
+}
+
+impl Unanswerable {
+    /// What is wrong, for the log.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Unanswerable::NoCredentials => "the agent has no SIP credentials for what the server asks",
+            Unanswerable::Refused => "the server refused the agent's SIP credentials",
+            Unanswerable::Unreadable => "the server's challenge cannot be read",
+        }
+    }
 }
 
 /// How many challenges one request answers: two realms, each once stale, and one to spare.

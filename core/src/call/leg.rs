@@ -165,19 +165,6 @@ impl Leg {
         matches!(self.state, State::Confirmed(_))
     }
 
-    /// Whether nothing is outstanding and no dialog stands: it can be forgotten.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.state, State::Over) && self.outstanding.is_empty()
-    }
-
-    /// The dialog, if it stands.
-    pub(crate) fn dialog(&self) -> Option<&Dialog> {
-        match &self.state {
-            State::Confirmed(confirmed) => Some(&confirmed.dialog),
-            State::Inviting(_) | State::Over => None,
-        }
-    }
-
     fn owner(&self) -> Owner {
         Owner(self.ident.key::<Leg>().to_bits())
     }

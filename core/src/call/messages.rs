@@ -51,6 +51,10 @@ impl Calls {
         };
         self.turn(now, call, outbox, |call, leg, stack| {
             let event = leg.response(told.key, response, stack);
+            if let LegEvent::Failed(_, Some(why)) = &event {
+                let call = call.ident.text().to_string();
+                stack.outbox.report(Report::Unanswerable { call, why: why.why() });
+            }
             call.note(&event, response.reason, now);
             call.flow.leg_event(&event, leg, &mut call.record, stack);
         });

@@ -28,6 +28,7 @@ pub(crate) enum Way<'a> {
         call_id: Option<Ident>,
     },
     /// We stay in the path, with a dialog for each party.
+    #[cfg_attr(not(test), expect(dead_code, reason = "calls that stay in the path are shown so"))]
     Invite {
         /// Those dialogs, the calling party's first.
         dialogs: &'a [ShownDialog<'a>],
@@ -53,6 +54,7 @@ pub(crate) struct ShownDialog<'a> {
 
 /// How far a dialog has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "calls that stay in the path are shown so"))]
 pub(crate) enum DialogState {
     /// A provisional response has come.
     Early,

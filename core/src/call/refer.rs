@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Tick;
-use crate::call::leg::{Answering, Inside, Leg, LegEvent, ReferSub};
+use crate::call::leg::{Inside, Leg, LegEvent, ReferSub};
 use crate::call::order::Forwarding;
 use crate::call::outcome::{Observation, Outcome};
 use crate::call::record::Record;
@@ -253,10 +253,6 @@ impl Refer {
         leg.end();
     }
 
-    /// Whether a request of this kind within the dialog has a use in this call.
-    pub(crate) fn takes(&self, answering: &Answering<'_>) -> bool {
-        !matches!(self.stage, Stage::Over) || answering.request.method == Method::Bye
-    }
 }
 
 fn observe(record: &mut Record, observation: Observation) {

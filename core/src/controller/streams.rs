@@ -133,7 +133,7 @@ impl Streams {
 
     pub(super) fn lost(&mut self, id: ConnectionId) {
         if let Some(Stream { timer: Some((_, timer)), .. }) = self.streams.remove(&id) {
-            drop(self.wheel.stop(timer));
+            self.wheel.stop(timer);
         }
     }
 
@@ -247,7 +247,9 @@ impl Streams {
             (Some((at, _)), Some(deadline)) if at == deadline => return,
             // A later deadline is looked up when the timer fires: most never do.
             (Some((at, _)), Some(deadline)) if at < deadline => return,
-            (Some((_, timer)), _) => drop(self.wheel.stop(timer)),
+            (Some((_, timer)), _) => {
+                self.wheel.stop(timer);
+            }
             (None, _) => {}
         }
         stream.timer = deadline.map(|at| (at, self.wheel.start_at(at, id)));

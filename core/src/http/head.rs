@@ -16,6 +16,7 @@ pub(crate) struct Head<'a> {
     pub(crate) query: Option<&'a str>,
     /// The header fields.
     pub(crate) fields: Fields<'a>,
+    #[cfg(test)]
     authority: Option<&'a str>,
 }
 
@@ -26,7 +27,15 @@ impl<'a> Head<'a> {
         let parts =
             Target::read(method, target).unwrap_or(Target { path: target, query: None, authority: None });
         let fields = Fields(text.get(line.end..).unwrap_or_default());
-        Self { method, target, path: parts.path, query: parts.query, fields, authority: parts.authority }
+        Self {
+            method,
+            target,
+            path: parts.path,
+            query: parts.query,
+            fields,
+            #[cfg(test)]
+            authority: parts.authority,
+        }
     }
 
     /// The value of the first header field of this name.
@@ -40,6 +49,7 @@ impl<'a> Head<'a> {
     }
 
     /// Host and port that the client asked, from the target or else from `Host` (RFC 9112 §3.2.2).
+    #[cfg(test)]
     pub(crate) fn host(&self) -> Option<&'a str> {
         self.authority.or_else(|| self.get("Host"))
     }

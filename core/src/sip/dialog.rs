@@ -1,6 +1,6 @@
 //! Dialogs (RFC 3261 §12): their identity, route set, remote target and sequence numbers, and requests within them.
 
-use crate::sip::message::{Head, Method, Name, NameAddr, Request, Response, Uri, Writer};
+use crate::sip::message::{Head, Method, Name, NameAddr, Request, Response, Writer};
 
 /// What every request of one side carries before and within a dialog.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,7 @@ impl Dialog {
     }
 
     /// The dialog that our answer to a request makes (§12.1.1); `None` when the request has no Contact.
+    #[cfg(feature = "softphone")]
     pub(crate) fn from_request(request: &Request<'_>, local_tag: &str) -> Option<Self> {
         let ends = Ends {
             call_id: request.call_id,
@@ -256,6 +257,7 @@ fn via(writer: &mut Writer<'_>, sending: Sending<'_>) {
     );
 }
 
+#[cfg(feature = "softphone")]
 /// A From or To value without its tag and other header parameters, as a name-addr.
 fn without_tag<'a>(value: &NameAddr<'a>) -> &'a str {
     value.without_params()
@@ -269,9 +271,4 @@ fn pack(pieces: [&str; PIECES]) -> (Box<str>, [u32; PIECES]) {
         *end = text.len() as u32;
     }
     (text.into_boxed_str(), ends)
-}
-
-/// The URI of a `Route`, `Contact` or other name-addr, parsed; `None` when it is no SIP URI.
-pub(crate) fn sip_uri(text: &str) -> Option<Uri<'_>> {
-    Uri::parse(text).ok().filter(|uri| uri.scheme.is_sip())
 }

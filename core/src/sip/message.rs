@@ -31,7 +31,6 @@ use std::ops::Deref;
 
 /// A message whose framing and mandatory header fields are sound.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "both are large alike, and passed by reference")]
 pub enum Message<'a> {
     /// A request.
     Request(Request<'a>),

@@ -26,7 +26,9 @@ use crate::random::Random;
 use crate::sip::transport::Flow;
 use crate::time::wheel::{TimerKey, Wheel};
 pub(crate) use branch::Branch;
-pub(crate) use client::{Cancelled, Client, ClientEvent, ResponseKind};
+pub(crate) use client::Client;
+#[cfg(test)]
+pub(crate) use client::{Cancelled, ClientEvent, ResponseKind};
 use matching::{Matching, MatchingKey, PassthroughBuilder};
 pub(crate) use server::{Incoming, Reply, Server};
 use step::Timer;

@@ -83,11 +83,6 @@ impl Local {
         Self { socket, address, sent_by: sent_by.into_boxed_str(), advertised }
     }
 
-    /// The socket.
-    pub(crate) fn socket(&self) -> SocketId {
-        self.socket
-    }
-
     fn wrote(&self, via: &Via<'_>) -> bool {
         let same_host = match (via.host, self.advertised) {
             (Host::Name(name), None) => {
@@ -112,6 +107,12 @@ pub(crate) struct Locals {
 }
 
 impl Locals {
+    /// One address alone.
+    #[cfg(feature = "softphone")]
+    pub(crate) fn only(first: Local) -> Self {
+        Self { first, others: Vec::new() }
+    }
+
     /// Those sockets; `None` without any.
     pub(crate) fn new(mut locals: Vec<Local>) -> Option<Self> {
         if locals.is_empty() {

@@ -144,7 +144,7 @@ impl<T> Wheel<T> {
             let hand = self.grain >> shift;
             let slot = (hand & (SLOTS as u64 - 1)) as u32;
             // The hand's own slot holds only what is a whole turn away (the outermost level's overflow).
-            let ahead = u64::from(bits.rotate_right(slot + 1 & 63).trailing_zeros()) + 1;
+            let ahead = u64::from(bits.rotate_right((slot + 1) & 63).trailing_zeros()) + 1;
             let grain = (hand + ahead) << shift;
             earliest = Some(earliest.map_or(grain, |e| e.min(grain)));
         }

@@ -232,8 +232,8 @@ impl Redirections {
         contacts.sort_by_key(|(q, _)| *q);
         for (_, contact) in contacts.into_iter().take(MAX_REDIRECTIONS * 2) {
             let uri = without_headers(&contact.uri);
-            let known = |other: &Box<str>| Uri::parse(other).is_ok_and(|other| other.equals(&contact.uri));
-            if !self.tried.iter().any(known) && !self.waiting.iter().any(known) {
+            let same = |other: &str| Uri::parse(other).is_ok_and(|other| other.equals(&contact.uri));
+            if !self.tried.iter().chain(&self.waiting).any(|other| same(other)) {
                 self.waiting.push(uri.into());
             }
         }

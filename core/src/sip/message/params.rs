@@ -102,7 +102,8 @@ fn split(text: &str, separator: u8, brackets: bool) -> impl Iterator<Item = &str
 }
 
 fn separator_in(text: &str, separator: u8, brackets: bool) -> Option<usize> {
-    if !text.as_bytes().contains(&b'"') && !(brackets && text.as_bytes().contains(&b'<')) {
+    let special = text.as_bytes().contains(&b'"') || (brackets && text.as_bytes().contains(&b'<'));
+    if !special {
         return memchr::memchr(separator, text.as_bytes());
     }
     let (mut quoted, mut escaped, mut inside) = (false, false, false);

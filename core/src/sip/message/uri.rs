@@ -1,7 +1,6 @@
 //! URIs: parsing, escapes, comparison (RFC 3261 §19.1).
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Fault, Params};
@@ -281,8 +280,10 @@ pub fn escape_user(user: &str) -> Cow<'_, str> {
         if plain(byte) {
             escaped.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
-            let _: std::fmt::Result = write!(escaped, "%{byte:02X}");
+            escaped.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                escaped.push(char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase());
+            }
         }
     }
     Cow::Owned(escaped)

@@ -345,6 +345,7 @@ impl Transactions {
     /// forgets them. An INVITE that has had a provisional response goes on.
     ///
     /// Looks at all client transactions: to be called when the system reports an error, not for each message.
+    #[cfg_attr(not(test), expect(dead_code, reason = "stream transports report it"))]
     pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, events: &mut Vec<TransactionEvent>) {
         let on_it = self.clients.iter().filter(|(_, client)| client.flow == flow);
         let keys: Vec<Key<Client>> = on_it.map(|(key, _)| key).collect();

@@ -1,0 +1,220 @@
+//! Requests that come in.
+
+use super::{Due, Line, LineState, Phone};
+use crate::auth::client::{Attempts, Session};
+use crate::ident::{Ident, Key};
+use crate::io::Outbox;
+use crate::sip::dialog::Dialog;
+use crate::sip::message::{Method, Name, Request, Status};
+use crate::sip::sdp::MEDIA_TYPE;
+use crate::sip::transaction::{Incoming, Owner, Reply, Server};
+use crate::sip::transport::Flow;
+use crate::softphone::temper::Pickup;
+
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REFER, NOTIFY, PRACK";
+
+impl Phone {
+    pub(super) fn request(&mut self, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
+        match self.transactions.receive(self.now, request, flow, outbox) {
+            Incoming::Retransmission | Incoming::Acknowledged | Incoming::Refused => {}
+            Incoming::Ack { .. } => self.acknowledged(request),
+            Incoming::Cancel { server, invite } => self.canceled(request, server, invite, outbox),
+            Incoming::New(key) | Incoming::Merged(key) => match (self.line_of(request), request.method) {
+                (Some(line), _) => self.inside(line, key, request, outbox),
+                (None, Method::Invite) if request.to.tag().is_none() => self.ring(key, request, outbox),
+                (None, Method::Options) => self.tell(key, request, outbox),
+                (None, _) => self.plain(key, request, Status::NO_SUCH_DIALOG, outbox),
+            },
+        }
+    }
+
+    fn plain(&mut self, key: Key<Server>, request: &Request<'_>, status: Status, outbox: &mut Outbox) {
+        self.transactions.respond_plain(self.now, key, request, status, outbox);
+    }
+
+    fn tell(&mut self, key: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+        let reply = Reply { status: Status::OK, to_tag: None };
+        self.transactions.respond(self.now, key, request, reply, outbox, |mut writer| {
+            writer.field(Name::Allow, ALLOW);
+            writer.end();
+        });
+    }
+
+    fn line_of(&self, request: &Request<'_>) -> Option<Key<Line>> {
+        let ident = Ident::parse(request.to.tag()?)?;
+        let key = ident.key();
+        let line = self.lines.get(key).filter(|line| line.ident == ident)?;
+        line.dialog.as_ref()?.is_of(request, request.from.tag()).then_some(key)
+    }
+
+    /// A new call: it rings, or is refused for what it offers.
+    fn ring(&mut self, key: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+        if self.refuses(request) {
+            self.plain(key, request, Status::NOT_ACCEPTABLE_HERE, outbox);
+            return;
+        }
+        let secret = self.random.bits();
+        let line = self.lines.insert_with(|line| {
+            let ident = Ident::new(line, secret);
+            Line {
+                ident,
+                state: LineState::Ringing(key),
+                dialog: Dialog::from_request(request, ident.text().as_str()),
+                watcher: None,
+                referral: None,
+                refers: 0,
+                session: Session::default(),
+                attempts: Attempts::default(),
+                target: String::new(),
+                call_id: request.call_id.to_owned(),
+                cseq: 0,
+            }
+        });
+        self.transactions.hold(key, request);
+        self.transactions.own(key, Owner(line.to_bits()));
+        let temper = &self.config.temper;
+        if temper.pickup == Pickup::Answer && temper.ring.is_zero() {
+            self.pick(line, outbox);
+            return;
+        }
+        let (ring, reliable) = (temper.ring, temper.reliable);
+        let contact = self.contact();
+        self.respond_held(line, key, Status::RINGING, outbox, |writer| {
+            writer.field(Name::Contact, &contact);
+            if reliable {
+                writer.field(Name::Require, "100rel").field(Name::RSeq, "1");
+            }
+        });
+        self.wheel.start(self.now, ring, Due::Pick(line));
+    }
+
+    fn refuses(&self, request: &Request<'_>) -> bool {
+        let body = String::from_utf8_lossy(request.body);
+        let named = body.lines().filter_map(|line| line.strip_prefix("a=")).find(|attribute| {
+            ["sendrecv", "sendonly", "recvonly", "inactive"].contains(attribute)
+        });
+        let kind = if body.contains("m=") { named.unwrap_or("sendrecv") } else { "nomedia" };
+        !body.is_empty() && self.config.temper.refuses_offers.iter().any(|refused| refused == kind)
+    }
+
+    fn respond_held(
+        &mut self,
+        line: Key<Line>,
+        key: Key<Server>,
+        status: Status,
+        outbox: &mut Outbox,
+        more: impl FnOnce(&mut crate::sip::message::Writer<'_>),
+    ) {
+        let Some(tag) = self.lines.get(line).map(|line| line.ident.text()) else { return };
+        let reply = Reply { status, to_tag: Some(tag.as_str()) };
+        self.transactions.respond_held(self.now, key, reply, outbox, |mut writer| {
+            more(&mut writer);
+            writer.end();
+        });
+    }
+
+    /// The ringing is over: it does what its temper says.
+    pub(super) fn pick(&mut self, key: Key<Line>, outbox: &mut Outbox) {
+        let Some(LineState::Ringing(server)) = self.lines.get(key).map(|line| &line.state) else { return };
+        let server = *server;
+        match self.config.temper.pickup {
+            Pickup::Answer => self.accept(key, server, outbox),
+            Pickup::Refuse(status) => {
+                self.refuse_held(server, status, outbox);
+                self.end(key);
+            }
+            Pickup::Never | Pickup::DespiteCancel => {}
+        }
+    }
+
+    fn accept(&mut self, key: Key<Line>, server: Key<Server>, outbox: &mut Outbox) {
+        let Some(tag) = self.lines.get(key).map(|line| line.ident.text()) else { return };
+        let held = self.transactions.held(server).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let direction = match held.as_deref() {
+            Some(offer) if offer.contains("a=sendonly") => "recvonly",
+            Some(offer) if offer.contains("a=inactive") => "inactive",
+            _ => "sendrecv",
+        };
+        let (contact, body) = (self.contact(), self.sdp(direction));
+        let reply = Reply { status: Status::OK, to_tag: Some(tag.as_str()) };
+        self.transactions.respond_held(self.now, server, reply, outbox, |mut writer| {
+            writer.field(Name::Contact, &contact).field(Name::Allow, ALLOW);
+            writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
+        });
+        if let Some(line) = self.lines.get_mut(key) {
+            line.state = LineState::Up { unacknowledged: Some(server) };
+        }
+        if let Some(after) = self.config.temper.hangs_up_after {
+            self.wheel.start(self.now, after, Due::HangUp(key));
+        }
+    }
+
+    /// Answers a held INVITE with a failure.
+    pub(super) fn refuse_held(&mut self, server: Key<Server>, status: u16, outbox: &mut Outbox) {
+        let reply = Reply { status: Status::new(status).unwrap_or(Status::SERVER_ERROR), to_tag: None };
+        self.transactions.respond_held(self.now, server, reply, outbox, |writer| writer.end());
+    }
+
+    fn acknowledged(&mut self, request: &Request<'_>) {
+        let Some(key) = self.line_of(request) else { return };
+        if let Some(Line { state: LineState::Up { unacknowledged }, .. }) = self.lines.get_mut(key)
+            && let Some(server) = unacknowledged.take()
+        {
+            self.transactions.acknowledged(self.now, server);
+        }
+    }
+
+    fn canceled(
+        &mut self,
+        request: &Request<'_>,
+        server: Key<Server>,
+        invite: Option<Key<Server>>,
+        outbox: &mut Outbox,
+    ) {
+        let Some(invite) = invite else {
+            self.plain(server, request, Status::NO_SUCH_DIALOG, outbox);
+            return;
+        };
+        self.plain(server, request, Status::OK, outbox);
+        if !self.transactions.is_unanswered(invite) {
+            return;
+        }
+        let ringing = |line: &Line| matches!(line.state, LineState::Ringing(key) if key == invite);
+        let line = self.lines.iter().find(|(_, line)| ringing(line)).map(|(key, _)| key);
+        let Some(line) = line else { return };
+        if self.config.temper.pickup == Pickup::DespiteCancel {
+            self.accept(line, invite, outbox);
+        } else {
+            self.refuse_held(invite, 487, outbox);
+            self.end(line);
+        }
+    }
+
+    fn inside(&mut self, line: Key<Line>, key: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+        match request.method {
+            Method::Bye if self.config.temper.forgets => {
+                self.end(line);
+                self.plain(key, request, Status::NO_SUCH_DIALOG, outbox);
+            }
+            Method::Bye => {
+                self.plain(key, request, Status::OK, outbox);
+                self.end(line);
+            }
+            Method::Refer => self.referred(line, key, request, outbox),
+            Method::Invite => {
+                let (contact, body) = (self.contact(), self.sdp("sendrecv"));
+                let reply = Reply { status: Status::OK, to_tag: None };
+                self.transactions.respond(self.now, key, request, reply, outbox, |mut writer| {
+                    writer.field(Name::Contact, &contact);
+                    writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
+                });
+                self.transactions.own(key, Owner(line.to_bits()));
+                if let Some(line) = self.lines.get_mut(line) {
+                    line.state = LineState::Up { unacknowledged: Some(key) };
+                }
+            }
+            Method::Options => self.tell(key, request, outbox),
+            _ => self.plain(key, request, Status::OK, outbox),
+        }
+    }
+}

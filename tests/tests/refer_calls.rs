@@ -1,0 +1,460 @@
+//! Calls by REFER in virtual time: what phones do, right and wrong, and what becomes of it.
+
+use std::time::Duration;
+
+use cordboard_core::digest::Algorithm;
+use cordboard_core::softphone::{Challenge, Notices, Notify, PhoneState, Pickup, Referral, Temper};
+use cordboard_tests::world::{Setting, World};
+
+fn referred(referral: Referral) -> Temper {
+    Temper { referral, ..Temper::default() }
+}
+
+fn script(notices: &[(&str, Option<&str>)]) -> Notices {
+    let notify = |(state, body): &(&str, Option<&str>)| Notify {
+        state: (*state).to_owned(),
+        body: body.map(|body| body.as_bytes().to_vec()),
+    };
+    Notices::Script(notices.iter().map(notify).collect())
+}
+
+fn scripted(notices: &[(&str, Option<&str>)]) -> Temper {
+    referred(Referral { notices: script(notices), ..Referral::default() })
+}
+
+const ACTIVE: &str = "active;expires=60";
+const TERMINATED: &str = "terminated;reason=noresource";
+
+/// A world of a first phone with this temper and two ordinary ones, with a call placed and time to come to its end.
+fn called(setting: Setting, temper: Temper) -> World {
+    let mut world = World::new(setting, vec![temper, Temper::default(), Temper::default()]);
+    world.place("");
+    world.pass(Duration::from_secs(20));
+    world
+}
+
+fn expect(temper: Temper, outcome: &str, status: Option<u64>) -> World {
+    let mut world = called(Setting::default(), temper);
+    assert_eq!(world.outcome(), (outcome.to_owned(), status), "{:#?}", world.call());
+    world
+}
+
+#[test]
+fn two_phones_end_up_in_a_call_with_each_other() {
+    let mut world = expect(Temper::default(), "connected", None);
+    assert!(matches!(world.phone(1), PhoneState::InCall(peers) if peers == ["<sip:user2@example.com>"]));
+    assert!(matches!(world.phone(2), PhoneState::InCall(peers) if peers == ["<sip:user1@example.com>"]));
+    assert_eq!(
+        world.texts(),
+        ["SIP/2.0 180 Ringing", "SIP/2.0 200 OK", "SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]
+    );
+    let refer = world.sent("REFER").remove(0);
+    assert!(refer.contains("Refer-To: <sip:user2@example.com>\r\n"), "{refer}");
+    assert!(refer.contains("Referred-By: <sip:agent@example.com>\r\n"), "{refer}");
+    assert_eq!(world.sent("BYE").len(), 1);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn the_next_offer_is_tried_when_one_is_not_acceptable() {
+    let temper = Temper { refuses_offers: vec!["sendonly".into(), "sendrecv".into()], ..Temper::default() };
+    let mut world = expect(temper, "connected", None);
+    let invites = world.sent("INVITE");
+    let offers: Vec<bool> = invites.iter().map(|invite| invite.contains("a=inactive")).collect();
+    assert_eq!(offers, [false, false, true]);
+    assert!(invites[1].contains("c=IN IP4 0.0.0.0"));
+    assert!(!world.texts().iter().any(|text| text.contains("488")), "what was tried again is no result");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_phone_that_takes_no_offer_ends_the_call() {
+    let all = ["sendonly", "sendrecv", "inactive"].map(String::from).to_vec();
+    let mut world = expect(Temper { refuses_offers: all, ..Temper::default() }, "none", None);
+    assert_eq!(world.texts(), ["SIP/2.0 488 Not Acceptable Here"]);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_calling_party_that_refuses_ends_the_call_with_its_status() {
+    for status in [486, 480, 603] {
+        let mut world = expect(Temper { pickup: Pickup::Refuse(status), ..Temper::default() }, "none", None);
+        assert!(world.texts().last().is_some_and(|text| text.contains(&status.to_string())));
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn an_unanswered_call_is_canceled_after_its_timeout() {
+    let temper = Temper { pickup: Pickup::Never, ..Temper::default() };
+    let mut world = World::new(Setting::default(), vec![temper, Temper::default()]);
+    world.place("timeout=7");
+    world.pass(Duration::from_millis(6900));
+    assert_eq!(world.sent("CANCEL").len(), 0);
+    assert_eq!(world.phone(1), PhoneState::Ringing);
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.sent("CANCEL").len(), 1);
+    assert_eq!(world.phone(1), PhoneState::Idle);
+    assert_eq!(world.texts(), ["SIP/2.0 180 Ringing", "SIP/2.0 487 Request Terminated"]);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_2xx_that_crosses_cancel_is_acknowledged_and_hung_up() {
+    let temper = Temper { pickup: Pickup::DespiteCancel, ..Temper::default() };
+    let mut world = World::new(Setting::default(), vec![temper, Temper::default()]);
+    world.place("timeout=2");
+    world.pass(Duration::from_secs(10));
+    assert_eq!((world.sent("ACK").len(), world.sent("BYE").len(), world.sent("REFER").len()), (1, 1, 0));
+    assert_eq!(world.phone(1), PhoneState::Idle);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn delete_ends_a_call_in_every_state() {
+    // In milliseconds: before any answer, ringing, just answered, referring, the called party ringing, connected.
+    for after in [0, 1, 12, 100, 320, 335, 345, 400, 600, 900] {
+        let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
+        world.place("");
+        world.pass(Duration::from_millis(after));
+        let over = !world.call()["times"]["ended"].is_null();
+        let (status, ..) = world.ask("DELETE", "/callcontroller/user1/user2", "");
+        assert_eq!(status, if over { 404 } else { 204 }, "after {after} ms");
+        world.pass(Duration::from_secs(40));
+        assert!(!world.call()["times"]["ended"].is_null(), "after {after} ms: {:#?}", world.call());
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn what_the_called_party_answers_is_the_outcome() {
+    for (pickup, status) in [(Pickup::Refuse(486), 486), (Pickup::Refuse(603), 603)] {
+        let two = Temper { pickup, ..Temper::default() };
+        let mut world = World::new(Setting::default(), vec![Temper::default(), two]);
+        world.place("");
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.outcome(), ("failed".into(), Some(status)));
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_refused_refer_is_no_failure_of_the_called_party() {
+    for status in [603, 405, 501, 420] {
+        let referral = Referral { answer: status, ..Referral::default() };
+        let mut world = expect(referred(referral), "refused", Some(u64::from(status)));
+        let bye = world.sent("BYE").remove(0);
+        assert!(bye.contains(&format!("Reason: SIP;cause={status};text=")), "{bye}");
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_refer_that_meets_491_is_sent_again_later() {
+    let referral = Referral { first_answer: Some(491), ..Referral::default() };
+    let mut world = expect(referred(referral), "connected", None);
+    assert_eq!(world.sent("REFER").len(), 2);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_notify_that_overtakes_the_2xx_counts() {
+    let notices = script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
+    let referral = Referral { notify_first: true, notices, ..Referral::default() };
+    expect(referred(referral), "connected", None).expect_nothing_left();
+}
+
+#[test]
+fn a_200_to_refer_is_as_good_as_a_202() {
+    let referral = Referral { answer: 200, ..Referral::default() };
+    expect(referred(referral), "connected", None).expect_nothing_left();
+}
+
+#[test]
+fn a_failure_with_the_subscription_left_active_ends_the_waiting() {
+    let temper = scripted(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), ("active", Some("SIP/2.0 486 Busy here\r\n"))]);
+    let mut world = expect(temper, "failed", Some(486));
+    assert_eq!(world.sent("BYE").len(), 1);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn strange_notifies_are_answered_and_recorded() {
+    let temper = scripted(&[
+        (ACTIVE, None),
+        (ACTIVE, Some("")),
+        (ACTIVE, Some("SIP/2.0 1")),
+        (ACTIVE, Some("SIP/2.0 180 Ringing\r\nContact: <sip:x@y>\r\n\r\n")),
+        (ACTIVE, Some("SIP/2.0 180 Ringing\r\nContact: <sip:x@y>\r\n\r\n")),
+        ("terminated;reason=reason=noresource", Some("\r\nSIP/2.0 200 Ok")),
+    ]);
+    let mut world = expect(temper, "connected", None);
+    assert_eq!(world.sent("SIP/2.0 200").len(), 6);
+    assert!(world.texts().contains(&"SIP/2.0 1".to_owned()));
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_subscription_that_ends_without_a_result_leaves_it_unknown() {
+    for body in [Some("SIP/2.0 180 Ringing\r\n"), None] {
+        let mut world = expect(scripted(&[(TERMINATED, body)]), "unknown", None);
+        assert_eq!(world.sent("BYE").len(), 1);
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_phone_that_says_refer_sub_false_is_let_go_at_once() {
+    let referral = Referral { unwatched: true, ..Referral::default() };
+    let mut world = expect(referred(referral), "unknown", None);
+    assert!(matches!(world.phone(1), PhoneState::InCall(_)), "its own call goes on");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn without_any_notify_the_phone_is_let_go_after_32_seconds() {
+    let mut world = called(Setting::default(), scripted(&[]));
+    assert_eq!(world.outcome().0, "accepted");
+    world.pass(Duration::from_secs(11));
+    assert_eq!(world.sent("BYE").len(), 0);
+    world.pass(Duration::from_secs(3));
+    assert_eq!((world.sent("BYE").len(), world.outcome().0.as_str()), (1, "unknown"));
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_subscription_that_runs_out_ends_the_waiting() {
+    let mut world = called(Setting::default(), scripted(&[("active;expires=30", Some("SIP/2.0 180 Ringing\r\n"))]));
+    assert_eq!(world.outcome().0, "ringing");
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.outcome().0, "unknown");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_phone_that_puts_us_on_hold_gets_a_fitting_answer() {
+    let referral = Referral { hold: true, ..Referral::default() };
+    let mut world = expect(referred(referral), "connected", None);
+    let answers = world.sent("SIP/2.0 200");
+    let answer = answers.iter().find(|text| text.contains("INVITE\r\n")).expect("the re-INVITE was answered");
+    assert!(answer.contains("a=recvonly") && answer.contains("m=audio 9 "), "{answer}");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn notifies_that_come_after_the_phone_hung_up_still_count() {
+    let notices = script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
+    let referral = Referral { hang_up: true, notices, ..Referral::default() };
+    let mut world = expect(referred(referral), "connected", None);
+    assert_eq!(world.sent("BYE").len(), 0, "whoever hung up is not hung up on");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn with_hangup_at_ringing_the_outcome_is_still_heard() {
+    let setting = Setting { calls: "refer_hangup = \"ringing\"", ..Setting::default() };
+    let mut world = called(setting, Temper::default());
+    assert_eq!(world.outcome().0, "connected");
+    let bye = world.ladder.iter().position(|(_, _, text)| text.starts_with("BYE")).expect("it hangs up");
+    let last = world.ladder.iter().rposition(|(_, _, text)| text.starts_with("NOTIFY")).expect("it is notified");
+    assert!(bye < last);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_phone_that_has_forgotten_the_dialog_ends_it_as_well() {
+    let temper = Temper { forgets: true, ..Temper::default() };
+    let mut world = expect(temper, "connected", None);
+    assert_eq!(world.sent("BYE").len(), 1);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_reliable_provisional_response_is_acknowledged() {
+    let temper = Temper { reliable: true, ..Temper::default() };
+    let mut world = expect(temper, "connected", None);
+    let prack = world.sent("PRACK").remove(0);
+    assert!(prack.contains("RAck: 1 1 INVITE\r\n"), "{prack}");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_contact_that_is_a_gruu_is_kept_and_routed() {
+    let temper = Temper { gruu: true, ..Temper::default() };
+    let mut world = expect(temper, "connected", None);
+    assert!(world.sent("REFER")[0].starts_with("REFER sip:user1@example.com;gr=urn:uuid:user1 SIP/2.0\r\n"));
+    world.expect_nothing_left();
+}
+
+fn challenge(algorithm: Algorithm) -> Challenge {
+    Challenge { algorithm, as_server: false, inside: false, once: false }
+}
+
+#[test]
+fn challenges_of_every_kind_are_answered() {
+    let plain = challenge(Algorithm::Md5);
+    let all = [
+        plain,
+        challenge(Algorithm::Sha256),
+        challenge(Algorithm::Sha512_256),
+        Challenge { as_server: true, ..plain },
+        Challenge { inside: true, ..plain },
+        Challenge { inside: true, once: true, ..plain },
+        Challenge { inside: true, as_server: true, once: true, algorithm: Algorithm::Sha256 },
+    ];
+    for challenge in all {
+        let setting = Setting { challenge: Some(challenge), ..Setting::default() };
+        let mut world = called(setting, Temper::default());
+        assert_eq!(world.outcome().0, "connected", "{challenge:?} {:#?}", world.texts());
+        let invites = world.sent("INVITE");
+        assert_eq!(invites.len(), 2);
+        let line = |text: &str, name: &str| text.lines().find(|l| l.starts_with(name)).map(str::to_owned);
+        for name in ["Call-ID", "From"] {
+            assert_eq!(line(&invites[0], name), line(&invites[1], name), "{name} stays");
+        }
+        assert_eq!(line(&invites[1], "CSeq").as_deref(), Some("CSeq: 2 INVITE"));
+        let field = if challenge.as_server { "Authorization: Digest " } else { "Proxy-Authorization: Digest " };
+        assert!(world.sent("ACK").iter().any(|ack| ack.contains(field)), "the ACK repeats the credentials");
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn refused_credentials_end_the_call_with_that_status() {
+    let setting =
+        Setting { challenge: Some(challenge(Algorithm::Md5)), agent_password: "wrong", ..Setting::default() };
+    let mut world = called(setting, Temper::default());
+    assert_eq!(world.sent("INVITE").len(), 2, "once per nonce");
+    assert_eq!(world.texts(), ["SIP/2.0 407 Proxy Authentication Required"]);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn what_the_request_asks_is_said_in_the_invite() {
+    let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
+    world.place("subject=Hallo%20Welt&autoAnswer=true&confpin=0042");
+    world.pass(Duration::from_secs(3));
+    let invite = world.sent("INVITE").remove(0);
+    for line in [
+        "Subject: Hallo Welt\r\n",
+        "Request-Disposition: no-recurse\r\n",
+        "Answer-Mode: Auto\r\n",
+        "Call-Info: <sip:example.com>;answer-after=0\r\n",
+        "Alert-Info: <http://example.com>;info=alert-autoanswer\r\n",
+        "From: <sip:agent@example.com>;tag=",
+        "To: <sip:user1@example.com>\r\n",
+        "Supported: 100rel\r\n",
+    ] {
+        assert!(invite.contains(line), "{line}\n{invite}");
+    }
+    assert!(world.sent("REFER")[0].contains("Refer-To: <sip:user2@example.com?X-ConfPin=0042>\r\n"));
+    world.expect_nothing_left();
+}
+
+#[test]
+fn the_sipx_dialect_switches_forwarding_off_in_the_uri() {
+    let mut world = called(Setting { sip: "dialect = \"sipx\"", ..Setting::default() }, Temper::default());
+    let invite = world.sent("INVITE").remove(0);
+    assert!(invite.starts_with("INVITE sip:user1@example.com;sipx-noroute=Voicemail;sipx-userforward=false SIP/2.0"));
+    world.expect_nothing_left();
+}
+
+fn scattered(number: u64, salt: u64) -> bool {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 61) < 2
+}
+
+#[test]
+fn lost_datagrams_are_sent_again() {
+    // A quarter, scattered in four ways that are always the same.
+    let losses: [fn(u64) -> bool; 4] = [
+        |n| scattered(n, 1),
+        |n| scattered(n, 2),
+        |n| scattered(n, 3),
+        |n| scattered(n, 4),
+    ];
+    for loss in losses {
+        let mut world = World::new(Setting { loss, ..Setting::default() }, vec![Temper::default(), Temper::default()]);
+        world.place("");
+        world.pass(Duration::from_secs(150));
+        assert_eq!(world.outcome().0, "connected", "{:#?}", world.texts());
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_network_that_swallows_everything_leaves_nothing_behind() {
+    let mut world = World::new(Setting { loss: |_| true, ..Setting::default() }, vec![Temper::default()]);
+    world.place("");
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.texts(), ["SIP/2.0 408 Request Timeout"]);
+    assert_eq!(world.sent("INVITE").len(), 7);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_second_call_between_the_same_two_is_refused_while_the_first_lasts() {
+    let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
+    world.place("");
+    let (status, _, body) = world.ask("POST", "/callcontroller/user1/user2?agent=agent", "");
+    assert_eq!(status, 409, "{body}");
+    world.pass(Duration::from_secs(5));
+    world.place("");
+    world.pass(Duration::from_secs(5));
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_record_is_kept_for_its_time_and_not_longer() {
+    let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
+    world.place("resultCacheTime=10");
+    world.pass(Duration::from_secs(9));
+    assert_eq!(world.outcome().0, "connected");
+    world.pass(Duration::from_secs(3));
+    assert!(world.call().is_null());
+    let (status, _, body) = world.ask("GET", "/callcontroller/user1/user2", "");
+    assert_eq!(status, 200);
+    assert!(body.contains("<status-lines") && !body.contains("<status>"), "{body}");
+    world.expect_nothing_left();
+}
+
+/// A request from outside of any call, with this method and To.
+fn stranger(method: &str, to: &str, more: &str) -> String {
+    format!(
+        "{method} sip:cordboard@127.0.0.1:6050 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK{method}{};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:x@example.com>;tag=1\r\nTo: {to}\r\nCall-ID: {method}{}\r\nCSeq: 1 {method}\r\n{more}Content-Length: 0\r\n\r\n",
+        more.len() + to.len(),
+        more.len() + to.len()
+    )
+}
+
+#[test]
+fn strangers_are_answered_as_the_rfc_says() {
+    let mut world = World::new(Setting::default(), vec![Temper::default()]);
+    let plain = "<sip:cordboard@127.0.0.1>";
+    let inside = "<sip:cordboard@127.0.0.1>;tag=00000000000000000000000000000000";
+    for (method, to, more, answer) in [
+        ("OPTIONS", plain, "", "SIP/2.0 200"),
+        ("INVITE", plain, "", "SIP/2.0 403"),
+        ("INVITE", plain, "Require: magic\r\n", "SIP/2.0 420"),
+        ("BYE", plain, "", "SIP/2.0 481"),
+        ("BYE", inside, "", "SIP/2.0 481"),
+        ("NOTIFY", inside, "Event: refer\r\n", "SIP/2.0 481"),
+        ("CANCEL", plain, "", "SIP/2.0 481"),
+        ("REGISTER", plain, "", "SIP/2.0 405"),
+        ("INFO", plain, "", "SIP/2.0 405"),
+        ("DANCE", plain, "", "SIP/2.0 501"),
+    ] {
+        let before = world.ladder.len();
+        world.send_raw(stranger(method, to, more).as_bytes());
+        let (_, _, text) = &world.ladder[before];
+        assert!(text.starts_with(answer), "{method} {more:?}: {text}");
+        assert_eq!(world.ladder.len(), before + 1);
+    }
+    let before = world.ladder.len();
+    world.send_raw(stranger("ACK", inside, "").as_bytes());
+    world.send_raw(b"\r\n\r\n");
+    world.send_raw(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:6050;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n");
+    world.send_raw(b"what is this?");
+    assert_eq!(world.ladder.len(), before, "nothing of that is answered");
+    world.expect_nothing_left();
+}
