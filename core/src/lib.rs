@@ -49,6 +49,7 @@
 
 pub mod config;
 pub mod io;
+pub mod ladder;
 pub mod sip;
 #[cfg(feature = "softphone")]
 pub mod softphone;

@@ -20,13 +20,14 @@ pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Acceptor, String> {
 }
 
 /// Makes a self-signed certificate for these names and logs its fingerprint, by which a careful client can know it.
-pub(crate) fn self_signed(names: Vec<String>) -> Result<Acceptor, String> {
+pub(crate) fn self_signed(names: Vec<String>) -> Result<(Acceptor, CertificateDer<'static>), String> {
     let made = rcgen::generate_simple_self_signed(names).map_err(|e| format!("making a certificate: {e}"))?;
     let certificate = made.cert.der().clone();
     let fingerprint = fingerprint(&certificate);
     tracing::info!(sha256 = fingerprint, "a self-signed certificate was made for HTTPS");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    Acceptor::new(vec![certificate], key).map_err(|e| e.to_string())
+    let acceptor = Acceptor::new(vec![certificate.clone()], key).map_err(|e| e.to_string())?;
+    Ok((acceptor, certificate))
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {

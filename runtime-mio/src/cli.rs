@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, serve, user};
+use crate::{check, demo, serve, user};
 
 #[derive(Parser)]
 #[command(
@@ -30,10 +31,21 @@ enum Command {
         print: bool,
     },
     /// Shows a call from beginning to end, with an exchange and three phones of its own, all on loopback
-    Demo,
+    Demo(Addresses),
     /// Writes the users file
     #[command(subcommand)]
     User(user::Command),
+}
+
+/// Where the demo listens.
+#[derive(Args)]
+struct Addresses {
+    /// The address for HTTPS
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6666")]
+    https: SocketAddr,
+    /// The address for HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6667")]
+    http: SocketAddr,
 }
 
 /// Which configuration.
@@ -49,7 +61,7 @@ pub(crate) fn run() -> Result<String, String> {
     match Cli::parse().command {
         Command::Serve(config) => serve::run(&config.path).map(|()| String::new()),
         Command::Check { config, print } => check::run(&config.path, print),
-        Command::Demo => Err("demo is not in this build".to_owned()),
+        Command::Demo(addresses) => demo::run(addresses.https, addresses.http).map(|()| String::new()),
         Command::User(command) => user::run(command),
     }
 }

@@ -3,9 +3,9 @@
 use cordboard_core::Report;
 use tracing_subscriber::EnvFilter;
 
-/// Sets the log up: `RUST_LOG` decides what is shown, `info` by default.
-pub(crate) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Sets the log up: `RUST_LOG` decides what is shown, else `default`.
+pub(crate) fn start(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -3,6 +3,7 @@
 mod certificate;
 mod check;
 mod cli;
+mod demo;
 mod log;
 mod net;
 mod serve;

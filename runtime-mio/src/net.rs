@@ -5,6 +5,7 @@ mod tcp;
 mod udp;
 
 use cordboard_core::io::{Input, Outbox, Wake};
+use cordboard_core::softphone::{Exchange, Phone};
 use cordboard_core::{Controller, Tick};
 
 /// A protocol machine without I/O: the controller, and in the demo its phones and exchange.
@@ -16,5 +17,17 @@ pub(crate) trait Machine {
 impl Machine for Controller {
     fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
         Controller::handle(self, now, input, outbox)
+    }
+}
+
+impl Machine for Phone {
+    fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+        Phone::handle(self, now, input, outbox)
+    }
+}
+
+impl Machine for Exchange {
+    fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+        Exchange::handle(self, now, input, outbox)
     }
 }

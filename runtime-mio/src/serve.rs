@@ -13,21 +13,22 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::check::{beside, read_config, read_users};
-use crate::net::event_loop::{BindError, EventLoop, Host};
+use crate::net::event_loop::{Bound, EventLoop, Host};
 use crate::{certificate, log};
 
 const SIGNAL_TOKEN: usize = 0;
 
 /// Runs the service until it is told to end and its calls are over.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
-    log::start();
+    log::start("info");
     let mut config = read_config(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let users_file = beside(path, &config.users.file);
     let users = read_users(&users_file, config.realm())?;
     let acceptor = certificate(path, &config)?;
-    let mut event_loop = bind(&mut config)?;
-    let mut service = Service::new(&event_loop, users_file, config.realm().to_owned())?;
+    let bound = bind(&mut config)?;
+    let mut event_loop = EventLoop::new(bound).map_err(|e| format!("watching sockets: {e}"))?;
+    let mut service = Service::new(&event_loop, Some(users_file), config.realm().to_owned())?;
     let mut controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
     let first = acceptor.into_iter().map(|acceptor| Input::Certificate(Box::new(acceptor))).collect();
     notify(&[NotifyState::Ready]);
@@ -48,22 +49,19 @@ fn certificate(path: &Path, config: &Config) -> Result<Option<Acceptor>, String>
         _ => {
             let mut names = vec!["localhost".to_owned()];
             names.extend(config.http.https.iter().map(|address| address.ip().to_string()));
-            certificate::self_signed(names).map(Some)
+            certificate::self_signed(names).map(|(acceptor, _)| Some(acceptor))
         }
     }
 }
 
 /// Binds all addresses and writes those really bound back into the configuration.
-fn bind(config: &mut Config) -> Result<EventLoop, String> {
+pub(crate) fn bind(config: &mut Config) -> Result<Bound, String> {
     let datagrams: Vec<SocketAddr> = config.sip.listen.iter().map(|listen| listen.address).collect();
     let streams: Vec<SocketAddr> = config.http.https.iter().chain(&config.http.http).copied().collect();
-    let cannot = |BindError { address, error }| format!("cannot listen on {address}: {error}");
-    let event_loop = EventLoop::new(&datagrams, &streams).map_err(cannot)?;
-    let bound = event_loop.stream_addresses().map_err(|e| format!("asking for a bound address: {e}"))?;
-    for (configured, bound) in config.http.https.iter_mut().chain(&mut config.http.http).zip(bound) {
-        *configured = bound;
-    }
-    for (configured, bound) in config.sip.listen.iter_mut().zip(event_loop.datagram_addresses()) {
+    let bound = Bound::new(&datagrams, &streams).map_err(|e| e.to_string())?;
+    let own = config.http.https.iter_mut().chain(&mut config.http.http);
+    own.zip(bound.stream_addresses()).for_each(|(configured, bound)| *configured = *bound);
+    for (configured, bound) in config.sip.listen.iter_mut().zip(bound.datagram_addresses()) {
         configured.address = *bound;
     }
     let list = |all: &[SocketAddr], kind: &str| {
@@ -71,8 +69,8 @@ fn bind(config: &mut Config) -> Result<EventLoop, String> {
     };
     list(&config.http.https, "https");
     list(&config.http.http, "http");
-    list(event_loop.datagram_addresses(), "udp");
-    Ok(event_loop)
+    list(bound.datagram_addresses(), "udp");
+    Ok(bound)
 }
 
 /// 32 bytes that nobody can guess.
@@ -95,16 +93,21 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 /// What the service does besides calls: signals, the users file, the watchdog, the log.
-struct Service {
+pub(crate) struct Service {
     signals: Signals,
-    users_file: PathBuf,
+    /// None where the users are fixed.
+    users_file: Option<PathBuf>,
     realm: String,
     watchdog: Option<Duration>,
     ending: bool,
 }
 
 impl Service {
-    fn new(event_loop: &EventLoop, users_file: PathBuf, realm: String) -> Result<Self, String> {
+    pub(crate) fn new(
+        event_loop: &EventLoop,
+        users_file: Option<PathBuf>,
+        realm: String,
+    ) -> Result<Self, String> {
         let wrong = |e: std::io::Error| format!("signals: {e}");
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(wrong)?;
         event_loop.register(&mut signals, SIGNAL_TOKEN).map_err(wrong)?;
@@ -113,7 +116,7 @@ impl Service {
     }
 
     fn reload(&self) -> Option<Input<'static>> {
-        match read_users(&self.users_file, &self.realm) {
+        match read_users(self.users_file.as_deref()?, &self.realm) {
             Ok(users) => {
                 tracing::info!(users = users.users().len(), "users were read again");
                 Some(Input::Reload(Box::new(users)))

@@ -103,12 +103,15 @@ impl World {
             setting.calls
         );
         let config = Config::from_toml(&config).expect("the configuration is right");
-        let agent = User::new("agent", DOMAIN, "1").with_sip_password("agent", DOMAIN, setting.agent_password);
+        let agent =
+            User::new("agent", DOMAIN, "1").with_sip_password("agent", DOMAIN, setting.agent_password);
         let users = Directory::new(vec![agent], DOMAIN).expect("the users are right");
-        let controller = Controller::new(config, users, Seed([1; 32]), Epoch::from_unix_millis(1_269_268_319_000))
-            .expect("it has an address");
+        let controller =
+            Controller::new(config, users, Seed([1; 32]), Epoch::from_unix_millis(1_269_268_319_000))
+                .expect("it has an address");
         let verifiers = |user: &str| Verifiers::of(user, DOMAIN, "123");
-        let mut subscribers = vec![Subscriber { user: "agent".into(), phone: None, verifiers: verifiers("agent") }];
+        let mut subscribers =
+            vec![Subscriber { user: "agent".into(), phone: None, verifiers: verifiers("agent") }];
         let mut addresses = BTreeMap::from([
             (controller_address(), Place::Controller),
             (exchange_address(), Place::Exchange),
@@ -118,7 +121,11 @@ impl World {
             let (user, address) = (format!("user{}", place + 1), phone_address(place + 1));
             let credentials =
                 SipCredentials { username: user.clone(), realm: DOMAIN.into(), verifiers: verifiers(&user) };
-            subscribers.push(Subscriber { user: user.clone(), phone: Some(address), verifiers: verifiers(&user) });
+            subscribers.push(Subscriber {
+                user: user.clone(),
+                phone: Some(address),
+                verifiers: verifiers(&user),
+            });
             addresses.insert(address, Place::Phone(place));
             let config = PhoneConfig {
                 user,
@@ -216,7 +223,8 @@ impl World {
     /// Lets the next thing happen, if that is before `until`; whether it did.
     fn step(&mut self, until: Tick) -> bool {
         let flight = self.flights.keys().next().map(|(at, _)| *at);
-        let wake = self.wakes.iter().min_by_key(|(place, at)| (**at, **place)).map(|(place, at)| (*at, *place));
+        let wake =
+            self.wakes.iter().min_by_key(|(place, at)| (**at, **place)).map(|(place, at)| (*at, *place));
         let due = |at: Tick| at <= until;
         match (flight, wake) {
             (Some(at), wake) if due(at) && wake.is_none_or(|(wake, _)| at <= wake) => {
@@ -264,7 +272,11 @@ impl World {
         let accepted = Input::Accepted { listener: ListenerId(0), connection: id, peer };
         self.hand(Place::Controller, accepted);
         let (_, head, _) = self.exchange_http(id, method, path, fields);
-        let nonce = head.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it asks who we are");
+        let nonce = head
+            .split("nonce=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .expect("it asks who we are");
         let ha1 = Algorithm::Sha256.ha1("agent", DOMAIN, "1");
         let digest = digest(ha1.as_str(), nonce, method, path);
         let answer = self.exchange_http(id, method, path, &format!("{fields}Authorization: {digest}\r\n"));
@@ -272,7 +284,13 @@ impl World {
         answer
     }
 
-    fn exchange_http(&mut self, id: ConnectionId, method: &str, path: &str, fields: &str) -> (u16, String, String) {
+    fn exchange_http(
+        &mut self,
+        id: ConnectionId,
+        method: &str,
+        path: &str,
+        fields: &str,
+    ) -> (u16, String, String) {
         self.http.clear();
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
         self.hand(Place::Controller, Input::Received { connection: id, bytes: request.as_bytes() });
@@ -284,7 +302,8 @@ impl World {
 
     /// Places a call from user1 to user2; panics if that is not taken.
     pub fn place(&mut self, parameters: &str) {
-        let (status, _, body) = self.ask("POST", &format!("/callcontroller/user1/user2?agent=agent&{parameters}"), "");
+        let (status, _, body) =
+            self.ask("POST", &format!("/callcontroller/user1/user2?agent=agent&{parameters}"), "");
         assert_eq!(status, 200, "{body}");
     }
 
@@ -315,7 +334,9 @@ impl World {
 
     /// The messages that the controller sent whose start line begins so.
     pub fn sent(&self, start: &str) -> Vec<String> {
-        let own = |(from, _, text): &&(SocketAddr, SocketAddr, String)| *from == controller_address() && text.starts_with(start);
+        let own = |(from, _, text): &&(SocketAddr, SocketAddr, String)| {
+            *from == controller_address() && text.starts_with(start)
+        };
         self.ladder.iter().filter(own).map(|(_, _, text)| text.clone()).collect()
     }
 
@@ -344,7 +365,9 @@ impl World {
 /// The credentials of the agent, SHA-256 without qop's count ever above one.
 fn digest(ha1: &str, nonce: &str, method: &str, uri: &str) -> String {
     use sha2::{Digest, Sha256};
-    let hash = |text: String| Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = |text: String| {
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
     let ha2 = hash(format!("{method}:{uri}"));
     let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
     format!(

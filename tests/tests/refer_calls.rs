@@ -46,7 +46,13 @@ fn two_phones_end_up_in_a_call_with_each_other() {
     assert!(matches!(world.phone(2), PhoneState::InCall(peers) if peers == ["<sip:user1@example.com>"]));
     assert_eq!(
         world.texts(),
-        ["SIP/2.0 180 Ringing", "SIP/2.0 200 OK", "SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]
+        [
+            "SIP/2.0 180 Ringing",
+            "SIP/2.0 200 OK",
+            "SIP/2.0 100 Trying",
+            "SIP/2.0 180 Ringing",
+            "SIP/2.0 200 OK"
+        ]
     );
     let refer = world.sent("REFER").remove(0);
     assert!(refer.contains("Refer-To: <sip:user2@example.com>\r\n"), "{refer}");
@@ -159,7 +165,8 @@ fn a_refer_that_meets_491_is_sent_again_later() {
 
 #[test]
 fn a_notify_that_overtakes_the_2xx_counts() {
-    let notices = script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
+    let notices =
+        script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
     let referral = Referral { notify_first: true, notices, ..Referral::default() };
     expect(referred(referral), "connected", None).expect_nothing_left();
 }
@@ -172,7 +179,8 @@ fn a_200_to_refer_is_as_good_as_a_202() {
 
 #[test]
 fn a_failure_with_the_subscription_left_active_ends_the_waiting() {
-    let temper = scripted(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), ("active", Some("SIP/2.0 486 Busy here\r\n"))]);
+    let temper =
+        scripted(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), ("active", Some("SIP/2.0 486 Busy here\r\n"))]);
     let mut world = expect(temper, "failed", Some(486));
     assert_eq!(world.sent("BYE").len(), 1);
     world.expect_nothing_left();
@@ -224,7 +232,8 @@ fn without_any_notify_the_phone_is_let_go_after_32_seconds() {
 
 #[test]
 fn a_subscription_that_runs_out_ends_the_waiting() {
-    let mut world = called(Setting::default(), scripted(&[("active;expires=30", Some("SIP/2.0 180 Ringing\r\n"))]));
+    let mut world =
+        called(Setting::default(), scripted(&[("active;expires=30", Some("SIP/2.0 180 Ringing\r\n"))]));
     assert_eq!(world.outcome().0, "ringing");
     world.pass(Duration::from_secs(20));
     assert_eq!(world.outcome().0, "unknown");
@@ -243,7 +252,8 @@ fn a_phone_that_puts_us_on_hold_gets_a_fitting_answer() {
 
 #[test]
 fn notifies_that_come_after_the_phone_hung_up_still_count() {
-    let notices = script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
+    let notices =
+        script(&[(ACTIVE, Some("SIP/2.0 100 Trying\r\n")), (TERMINATED, Some("SIP/2.0 200 OK\r\n"))]);
     let referral = Referral { hang_up: true, notices, ..Referral::default() };
     let mut world = expect(referred(referral), "connected", None);
     assert_eq!(world.sent("BYE").len(), 0, "whoever hung up is not hung up on");
@@ -256,7 +266,8 @@ fn with_hangup_at_ringing_the_outcome_is_still_heard() {
     let mut world = called(setting, Temper::default());
     assert_eq!(world.outcome().0, "connected");
     let bye = world.ladder.iter().position(|(_, _, text)| text.starts_with("BYE")).expect("it hangs up");
-    let last = world.ladder.iter().rposition(|(_, _, text)| text.starts_with("NOTIFY")).expect("it is notified");
+    let last =
+        world.ladder.iter().rposition(|(_, _, text)| text.starts_with("NOTIFY")).expect("it is notified");
     assert!(bye < last);
     world.expect_nothing_left();
 }
@@ -313,7 +324,8 @@ fn challenges_of_every_kind_are_answered() {
             assert_eq!(line(&invites[0], name), line(&invites[1], name), "{name} stays");
         }
         assert_eq!(line(&invites[1], "CSeq").as_deref(), Some("CSeq: 2 INVITE"));
-        let field = if challenge.as_server { "Authorization: Digest " } else { "Proxy-Authorization: Digest " };
+        let field =
+            if challenge.as_server { "Authorization: Digest " } else { "Proxy-Authorization: Digest " };
         assert!(world.sent("ACK").iter().any(|ack| ack.contains(field)), "the ACK repeats the credentials");
         world.expect_nothing_left();
     }
@@ -355,25 +367,27 @@ fn what_the_request_asks_is_said_in_the_invite() {
 fn the_sipx_dialect_switches_forwarding_off_in_the_uri() {
     let mut world = called(Setting { sip: "dialect = \"sipx\"", ..Setting::default() }, Temper::default());
     let invite = world.sent("INVITE").remove(0);
-    assert!(invite.starts_with("INVITE sip:user1@example.com;sipx-noroute=Voicemail;sipx-userforward=false SIP/2.0"));
+    assert!(
+        invite.starts_with(
+            "INVITE sip:user1@example.com;sipx-noroute=Voicemail;sipx-userforward=false SIP/2.0"
+        )
+    );
     world.expect_nothing_left();
 }
 
 fn scattered(number: u64, salt: u64) -> bool {
-    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 61) < 2
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 61)
+        < 2
 }
 
 #[test]
 fn lost_datagrams_are_sent_again() {
     // A quarter, scattered in four ways that are always the same.
-    let losses: [fn(u64) -> bool; 4] = [
-        |n| scattered(n, 1),
-        |n| scattered(n, 2),
-        |n| scattered(n, 3),
-        |n| scattered(n, 4),
-    ];
+    let losses: [fn(u64) -> bool; 4] =
+        [|n| scattered(n, 1), |n| scattered(n, 2), |n| scattered(n, 3), |n| scattered(n, 4)];
     for loss in losses {
-        let mut world = World::new(Setting { loss, ..Setting::default() }, vec![Temper::default(), Temper::default()]);
+        let mut world =
+            World::new(Setting { loss, ..Setting::default() }, vec![Temper::default(), Temper::default()]);
         world.place("");
         world.pass(Duration::from_secs(150));
         assert_eq!(world.outcome().0, "connected", "{:#?}", world.texts());

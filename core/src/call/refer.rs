@@ -252,7 +252,6 @@ impl Refer {
         self.deadline = None;
         leg.end();
     }
-
 }
 
 fn observe(record: &mut Record, observation: Observation) {

@@ -11,7 +11,9 @@ use crate::auth::header::Parameters;
 use crate::auth::lockout::siphash::Keyed;
 use crate::io::{Datagram, Input, Outbox, SocketId, Wake};
 use crate::random::{Consumer, Random, Seed};
-use crate::sip::message::{Host, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, Writer, parse};
+use crate::sip::message::{
+    Host, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, Writer, parse,
+};
 
 /// A user of the exchange.
 #[derive(Clone, Debug)]
@@ -74,7 +76,9 @@ impl Exchange {
     pub fn handle(&mut self, _now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
         match input {
             Input::Datagram(datagram) => self.datagram(datagram, outbox),
-            Input::Datagrams(datagrams) => datagrams.iter().for_each(|datagram| self.datagram(*datagram, outbox)),
+            Input::Datagrams(datagrams) => {
+                datagrams.iter().for_each(|datagram| self.datagram(*datagram, outbox))
+            }
             Input::Drain => outbox.drained(),
             _ => {}
         }
@@ -91,6 +95,10 @@ impl Exchange {
 
     fn request(&mut self, request: &Request<'_>, from: SocketAddr, outbox: &mut Outbox) {
         let inside = request.to.tag().is_some();
+        // The ACK of an answer of our own ends here.
+        if request.method == Method::Ack && request.to.tag() == Some(self.tag(request).as_str()) {
+            return;
+        }
         if request.number(Name::MaxForwards) == Some(0) {
             self.answer(request, from, Status::TOO_MANY_HOPS, outbox);
             return;
@@ -129,7 +137,14 @@ impl Exchange {
         Ok((format!("sip:{}@{phone}", crate::sip::message::escape_user(&user)), phone))
     }
 
-    fn forward(&self, request: &Request<'_>, from: SocketAddr, uri: &str, to: SocketAddr, outbox: &mut Outbox) {
+    fn forward(
+        &self,
+        request: &Request<'_>,
+        from: SocketAddr,
+        uri: &str,
+        to: SocketAddr,
+        outbox: &mut Outbox,
+    ) {
         let own = self.config.address;
         let branch = self.branches.hash_one(request.via.raw.split(";rport").next()) ^ self.salt(request);
         outbox.datagram(SocketId(0), to, |out| {
@@ -155,7 +170,8 @@ impl Exchange {
             let gone = [Name::Via, Name::Route, Name::MaxForwards, Name::ContentLength, Name::ContentType];
             let kept = request.all().filter(|(name, ..)| !gone.contains(name));
             // Credentials that were meant for us go no further (§22.3).
-            let kept = kept.filter(|(name, ..)| !matches!(name, Name::ProxyAuthorization | Name::Authorization));
+            let kept =
+                kept.filter(|(name, ..)| !matches!(name, Name::ProxyAuthorization | Name::Authorization));
             for (_, name, value) in kept {
                 writer.other(name, value);
             }
@@ -174,7 +190,9 @@ impl Exchange {
     }
 
     fn response(&self, response: &Response<'_>, outbox: &mut Outbox) {
-        if response.via.host.address().map(|ip| (ip, response.via.port)) != Some((self.config.address.ip(), Some(self.config.address.port()))) {
+        if response.via.host.address().map(|ip| (ip, response.via.port))
+            != Some((self.config.address.ip(), Some(self.config.address.port())))
+        {
             return;
         }
         let mut vias = response.values(Name::Via).skip(1);
@@ -205,7 +223,8 @@ impl Exchange {
 
     fn answer(&self, request: &Request<'_>, from: SocketAddr, status: Status, outbox: &mut Outbox) {
         let tag = self.tag(request);
-        outbox.datagram(SocketId(0), from, |out| Writer::answer(out, request, from, status, Some(&tag)).end());
+        outbox
+            .datagram(SocketId(0), from, |out| Writer::answer(out, request, from, status, Some(&tag)).end());
     }
 
     fn challenge(&mut self, request: &Request<'_>, from: SocketAddr, outbox: &mut Outbox) {
@@ -221,7 +240,8 @@ impl Exchange {
             (Status::PROXY_AUTHENTICATION_REQUIRED, Name::ProxyAuthenticate)
         };
         let (realm, algorithm) = (&self.config.domain, challenge.algorithm.name());
-        let value = format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"");
+        let value =
+            format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"");
         let tag = self.tag(request);
         outbox.datagram(SocketId(0), from, |out| {
             let mut writer = Writer::answer(out, request, from, status, Some(&tag));
@@ -252,9 +272,11 @@ impl Exchange {
         if challenge.once && std::mem::replace(used, true) {
             return Some(false);
         }
-        let subscriber = self.config.subscribers.iter().find(|s| Some(s.user.as_str()) == given.get("username"))?;
+        let subscriber =
+            self.config.subscribers.iter().find(|s| Some(s.user.as_str()) == given.get("username"))?;
         let ha1 = subscriber.verifiers.get(challenge.algorithm)?;
-        let count = Count { qop: Qop::of(given.get("qop")?)?, nc: given.get("nc")?, cnonce: given.get("cnonce")? };
+        let count =
+            Count { qop: Qop::of(given.get("qop")?)?, nc: given.get("nc")?, cnonce: given.get("cnonce")? };
         let about = (request.method.as_str(), given.get("uri")?, request.body);
         let expected = response(challenge.algorithm, ha1, nonce, Some(count), about);
         Some(expected.as_str() == given.get("response")?)
@@ -269,7 +291,10 @@ fn dialled_status(user: &str) -> Option<Status> {
 
 /// A Via with where it came from (RFC 3581 §4).
 fn with_source(via: &str, from: SocketAddr) -> String {
-    let plain: Vec<&str> = via.split(';').filter(|p| !p.trim().starts_with("rport") && !p.trim().starts_with("received")).collect();
+    let plain: Vec<&str> = via
+        .split(';')
+        .filter(|p| !p.trim().starts_with("rport") && !p.trim().starts_with("received"))
+        .collect();
     format!("{};received={};rport={}", plain.join(";"), from.ip(), from.port())
 }
 

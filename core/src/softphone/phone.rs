@@ -124,7 +124,9 @@ impl Phone {
         self.now = self.now.max(now);
         match input {
             Input::Datagram(datagram) => self.datagram(datagram, outbox),
-            Input::Datagrams(datagrams) => datagrams.iter().for_each(|datagram| self.datagram(*datagram, outbox)),
+            Input::Datagrams(datagrams) => {
+                datagrams.iter().for_each(|datagram| self.datagram(*datagram, outbox))
+            }
             Input::Drain => outbox.drained(),
             _ => {}
         }
@@ -141,7 +143,8 @@ impl Phone {
             }
         }
         self.forget_ended();
-        let at = |tick: Option<Tick>, reason| tick.map_or(Wake::Idle, |tick| Wake::At(tick.max(self.now), reason));
+        let at =
+            |tick: Option<Tick>, reason| tick.map_or(Wake::Idle, |tick| Wake::At(tick.max(self.now), reason));
         at(self.transactions.next(), Reason::Transaction).earlier(at(self.wheel.next(), Reason::Call))
     }
 
@@ -224,7 +227,8 @@ impl Phone {
 
     fn forget_ended(&mut self) {
         let over = |line: &Line| matches!(line.state, LineState::Down) && line.referral.is_none();
-        let ended: Vec<Key<Line>> = self.lines.iter().filter(|(_, line)| over(line)).map(|(key, _)| key).collect();
+        let ended: Vec<Key<Line>> =
+            self.lines.iter().filter(|(_, line)| over(line)).map(|(key, _)| key).collect();
         ended.into_iter().for_each(|key| drop(self.lines.remove(key)));
     }
 
@@ -236,7 +240,11 @@ impl Phone {
 
     fn contact(&self) -> String {
         let PhoneConfig { user, domain, address, temper, .. } = &self.config;
-        if temper.gruu { format!("<sip:{user}@{domain};gr=urn:uuid:{user}>") } else { format!("<sip:{user}@{address}>") }
+        if temper.gruu {
+            format!("<sip:{user}@{domain};gr=urn:uuid:{user}>")
+        } else {
+            format!("<sip:{user}@{address}>")
+        }
     }
 
     /// Sends a request within a line's dialog, with header lines of its own and perhaps a body.

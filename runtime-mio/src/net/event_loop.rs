@@ -67,29 +67,69 @@ pub(crate) struct EventLoop {
 /// An address that cannot be listened on.
 #[derive(Debug)]
 pub(crate) struct BindError {
-    pub(crate) address: SocketAddr,
-    pub(crate) error: io::Error,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.address, self.error)
+    }
+}
+
+/// Sockets and listeners that are bound, for one machine; a thread may be started with them.
+pub(crate) struct Bound {
+    sockets: Vec<UdpSocket>,
+    addresses: Vec<SocketAddr>,
+    listeners: Vec<TcpListener>,
+    stream_addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// Binds everything. The order of the addresses is that of the machine's ids.
+    pub(crate) fn new(datagrams: &[SocketAddr], streams: &[SocketAddr]) -> Result<Self, BindError> {
+        let mut bound = Self {
+            sockets: Vec::new(),
+            addresses: Vec::new(),
+            listeners: Vec::new(),
+            stream_addresses: Vec::new(),
+        };
+        for address in datagrams.iter().copied() {
+            let wrong = |error| BindError { address, error };
+            let socket = udp::bind(address).map_err(wrong)?;
+            bound.addresses.push(socket.local_addr().map_err(wrong)?);
+            bound.sockets.push(socket);
+        }
+        for address in streams.iter().copied() {
+            let wrong = |error| BindError { address, error };
+            let listener = tcp::listen(address).map_err(wrong)?;
+            bound.stream_addresses.push(listener.local_addr().map_err(wrong)?);
+            bound.listeners.push(listener);
+        }
+        Ok(bound)
+    }
+
+    /// The addresses that the datagram sockets are really bound to.
+    pub(crate) fn datagram_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The addresses that the listeners are really bound to.
+    pub(crate) fn stream_addresses(&self) -> &[SocketAddr] {
+        &self.stream_addresses
+    }
 }
 
 impl EventLoop {
-    /// Binds everything. The order of the addresses is that of the machine's ids.
-    pub(crate) fn new(datagrams: &[SocketAddr], streams: &[SocketAddr]) -> Result<Self, BindError> {
-        let wrong = |address: SocketAddr| move |error| BindError { address, error };
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let poll = Poll::new().map_err(wrong(nowhere))?;
-        let (mut sockets, mut addresses, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, address) in datagrams.iter().enumerate() {
-            let mut socket = udp::bind(*address).map_err(wrong(*address))?;
-            let token = Token(HOST_TOKENS + place);
-            poll.registry().register(&mut socket, token, Interest::READABLE).map_err(wrong(*address))?;
-            addresses.push(socket.local_addr().map_err(wrong(*address))?);
-            sockets.push(socket);
+    /// A loop over bound sockets.
+    pub(crate) fn new(bound: Bound) -> io::Result<Self> {
+        let Bound { mut sockets, addresses, mut listeners, .. } = bound;
+        let poll = Poll::new()?;
+        for (place, socket) in sockets.iter_mut().enumerate() {
+            poll.registry().register(socket, Token(HOST_TOKENS + place), Interest::READABLE)?;
         }
-        for (place, address) in streams.iter().enumerate() {
-            let mut listener = tcp::listen(*address).map_err(wrong(*address))?;
-            let token = Token(SOCKET_TOKENS + place);
-            poll.registry().register(&mut listener, token, Interest::READABLE).map_err(wrong(*address))?;
-            listeners.push(listener);
+        for (place, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener, Token(SOCKET_TOKENS + place), Interest::READABLE)?;
         }
         Ok(Self {
             poll,
@@ -110,16 +150,6 @@ impl EventLoop {
             lost: Vec::new(),
             drained: false,
         })
-    }
-
-    /// The addresses that the datagram sockets are really bound to.
-    pub(crate) fn datagram_addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The addresses that the listeners are really bound to.
-    pub(crate) fn stream_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
     /// Registers a source of the host's; its token must be below [`HOST_TOKENS`].

@@ -267,7 +267,10 @@ impl Transactions {
     /// Keeps a copy of a request that is not answered in the call that brought it: for
     /// [`respond_held`](Self::respond_held), and for the 100 that is sent while its user is silent (§17.2.1,
     /// RFC 4320 §4.1). It goes with the final response.
-    #[cfg_attr(not(any(test, feature = "softphone")), expect(dead_code, reason = "the softphone answers later"))]
+    #[cfg_attr(
+        not(any(test, feature = "softphone")),
+        expect(dead_code, reason = "the softphone answers later")
+    )]
     pub(crate) fn hold(&mut self, key: Key<Server>, request: &Request<'_>) {
         if let Some(server) = self.servers.get_mut(key).filter(|server| server.machine.is_unanswered()) {
             server.held = Some(request.raw.into());
@@ -275,7 +278,10 @@ impl Transactions {
     }
 
     /// The request that was held.
-    #[cfg_attr(not(any(test, feature = "softphone")), expect(dead_code, reason = "the softphone answers later"))]
+    #[cfg_attr(
+        not(any(test, feature = "softphone")),
+        expect(dead_code, reason = "the softphone answers later")
+    )]
     pub(crate) fn held(&self, key: Key<Server>) -> Option<&[u8]> {
         self.servers.get(key)?.held.as_deref()
     }
@@ -294,7 +300,10 @@ impl Transactions {
     }
 
     /// Whether a request waits for its final response; false for a transaction that is over.
-    #[cfg_attr(not(any(test, feature = "softphone")), expect(dead_code, reason = "the softphone answers later"))]
+    #[cfg_attr(
+        not(any(test, feature = "softphone")),
+        expect(dead_code, reason = "the softphone answers later")
+    )]
     pub(crate) fn is_unanswered(&self, key: Key<Server>) -> bool {
         self.servers.get(key).is_some_and(|server| server.machine.is_unanswered())
     }
@@ -350,7 +359,10 @@ impl Transactions {
     }
 
     /// Answers a request that was held, as [`respond`](Self::respond) does.
-    #[cfg_attr(not(any(test, feature = "softphone")), expect(dead_code, reason = "the softphone answers later"))]
+    #[cfg_attr(
+        not(any(test, feature = "softphone")),
+        expect(dead_code, reason = "the softphone answers later")
+    )]
     pub(crate) fn respond_held(
         &mut self,
         now: Tick,

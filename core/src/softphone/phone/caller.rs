@@ -47,17 +47,24 @@ impl Phone {
         let ends = Ends { call_id: &line.call_id, local: &local, local_tag: tag.as_str(), remote: &remote };
         let sent_by = self.locals.sent_by(flow);
         let owner = Owner(key.to_bits());
-        let client = self.transactions.request(self.now, Method::Invite, flow, owner, outbox, |out, branch| {
-            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
-            let mut writer = dialog::request(out, Method::Invite, &target, ends, sending);
-            writer.field(Name::Contact, &contact);
-            writer.lines(|out| out.extend_from_slice(&credentials));
-            writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
-        });
+        let client =
+            self.transactions.request(self.now, Method::Invite, flow, owner, outbox, |out, branch| {
+                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
+                let mut writer = dialog::request(out, Method::Invite, &target, ends, sending);
+                writer.field(Name::Contact, &contact);
+                writer.lines(|out| out.extend_from_slice(&credentials));
+                writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
+            });
         line.state = LineState::Calling(client);
     }
 
-    pub(super) fn response(&mut self, key: Key<Line>, client: Key<Client>, response: &Response<'_>, outbox: &mut Outbox) {
+    pub(super) fn response(
+        &mut self,
+        key: Key<Line>,
+        client: Key<Client>,
+        response: &Response<'_>,
+        outbox: &mut Outbox,
+    ) {
         let Some(line) = self.lines.get(key) else { return };
         match line.state {
             LineState::Calling(calling) if calling == client => self.invite_response(key, response, outbox),
@@ -81,7 +88,8 @@ impl Phone {
             };
             let credentials = self.config.credentials.as_ref();
             let lines = response.lines(name);
-            if line.session.take(challenger, lines, credentials, &mut line.attempts, &mut self.random).is_ok() {
+            if line.session.take(challenger, lines, credentials, &mut line.attempts, &mut self.random).is_ok()
+            {
                 self.send_invite(key, outbox);
                 return;
             }
@@ -89,7 +97,8 @@ impl Phone {
         if status.is_success() {
             let local = format!("<sip:{}@{}>", self.config.user, self.config.domain);
             let (tag, remote) = (line.ident.text(), format!("<{}>", line.target));
-            let ends = Ends { call_id: &line.call_id, local: &local, local_tag: tag.as_str(), remote: &remote };
+            let ends =
+                Ends { call_id: &line.call_id, local: &local, local_tag: tag.as_str(), remote: &remote };
             line.dialog = Some(Dialog::from_response(ends, line.cseq, response, &line.target));
             line.state = LineState::Up { unacknowledged: None };
             self.acknowledge(key, response, outbox);

@@ -90,9 +90,10 @@ impl Phone {
 
     fn refuses(&self, request: &Request<'_>) -> bool {
         let body = String::from_utf8_lossy(request.body);
-        let named = body.lines().filter_map(|line| line.strip_prefix("a=")).find(|attribute| {
-            ["sendrecv", "sendonly", "recvonly", "inactive"].contains(attribute)
-        });
+        let named = body
+            .lines()
+            .filter_map(|line| line.strip_prefix("a="))
+            .find(|attribute| ["sendrecv", "sendonly", "recvonly", "inactive"].contains(attribute));
         let kind = if body.contains("m=") { named.unwrap_or("sendrecv") } else { "nomedia" };
         !body.is_empty() && self.config.temper.refuses_offers.iter().any(|refused| refused == kind)
     }

@@ -23,7 +23,13 @@ pub(super) struct Watcher {
 const SIPFRAG: &str = "message/sipfrag;version=2.0";
 
 impl Phone {
-    pub(super) fn referred(&mut self, key: Key<Line>, server: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+    pub(super) fn referred(
+        &mut self,
+        key: Key<Line>,
+        server: Key<Server>,
+        request: &Request<'_>,
+        outbox: &mut Outbox,
+    ) {
         let script = self.config.temper.referral.clone();
         let Some(line) = self.lines.get_mut(key) else { return };
         line.refers += 1;
@@ -37,7 +43,9 @@ impl Phone {
         };
         let notices = match &script.notices {
             Notices::Script(notices) => notices.clone().into(),
-            Notices::Follow { .. } => VecDeque::from([Notify::status("SIP/2.0 100 Trying", "active;expires=60")]),
+            Notices::Follow { .. } => {
+                VecDeque::from([Notify::status("SIP/2.0 100 Trying", "active;expires=60")])
+            }
         };
         let following = matches!(script.notices, Notices::Follow { .. });
         let accepted = status.is_success() && !script.unwatched;
@@ -70,7 +78,12 @@ impl Phone {
     }
 
     fn notify_all(&mut self, key: Key<Line>, outbox: &mut Outbox) {
-        while self.lines.get(key).and_then(|line| line.referral.as_ref()).is_some_and(|w| !w.waiting.is_empty()) {
+        while self
+            .lines
+            .get(key)
+            .and_then(|line| line.referral.as_ref())
+            .is_some_and(|w| !w.waiting.is_empty())
+        {
             self.notify_one(key, outbox);
         }
         self.end_referral(key);
@@ -112,9 +125,17 @@ impl Phone {
     }
 
     /// The call that was asked for has got on.
-    pub(super) fn tell_watcher(&mut self, watcher: Key<Line>, status: Status, reason: &str, outbox: &mut Outbox) {
+    pub(super) fn tell_watcher(
+        &mut self,
+        watcher: Key<Line>,
+        status: Status,
+        reason: &str,
+        outbox: &mut Outbox,
+    ) {
         let Notices::Follow { ringing } = self.config.temper.referral.notices else { return };
-        let Some(referral) = self.lines.get_mut(watcher).and_then(|line| line.referral.as_mut()) else { return };
+        let Some(referral) = self.lines.get_mut(watcher).and_then(|line| line.referral.as_mut()) else {
+            return;
+        };
         let reason = if reason.is_empty() { status.phrase() } else { reason };
         let line = format!("SIP/2.0 {status} {reason}");
         if status.is_provisional() {
