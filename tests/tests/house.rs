@@ -66,7 +66,7 @@ fn may_know(layer: &str) -> &'static [&'static str] {
         "tls" => &[],
         "http" => &["time", "io"],
         "auth" => &["time", "io", "users", "random"],
-        "users" | "config" => &["auth", "users", "config", "sip"],
+        "users" | "config" => &["auth", "users", "config", "sip", "http"],
         "sip" => &["sip", "time", "io", "ident", "random", "config"],
         "call" => &["call", "sip", "auth", "time", "io", "ident", "random", "report", "config", "users"],
         "rest" => &["rest", "call", "http", "users", "config", "ident", "time", "sip"],
