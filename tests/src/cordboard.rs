@@ -40,11 +40,16 @@ impl Cordboard {
     ///
     /// `sip` and `more` are put behind the domain and at the end of the configuration.
     pub fn start(domain: &str, sip: &str, more: &str, users: &[NewUser<'_>]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
         let config = format!(
             "[http]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
              [sip]\ndomain = \"{domain}\"\nlisten = [\"udp:127.0.0.1:0\"]\n{sip}\n{more}\n"
         );
+        Self::configured(&config, users)
+    }
+
+    /// Starts a server with this configuration, which must have one listener of each kind.
+    pub fn configured(config: &str, users: &[NewUser<'_>]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
         for (name, pin, more) in users {
             add_user(folder.path(), name, pin, more);
@@ -60,6 +65,11 @@ impl Cordboard {
         };
         let (https, http, sip) = (listening("https"), listening("http"), listening("udp"));
         Self { folder, process, https, http, sip }
+    }
+
+    /// Adds a user to the file of the running server.
+    pub fn add_user(&self, name: &str, pin: &str, more: &[&str]) {
+        add_user(self.folder.path(), name, pin, more);
     }
 
     /// A request by a trusted host over HTTPS; `path` starts with a slash.

@@ -21,13 +21,18 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks again and again until there is an answer; panics, naming `what`, when none comes in time.
 ///
 /// Between two questions the thread yields to what it waits for.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(PATIENCE, what, ask)
+}
+
+/// As [`wait_for`], for what is known to take longer, or must not.
+pub fn wait_up_to<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+        assert!(start.elapsed() < patience, "waited {patience:?} in vain for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

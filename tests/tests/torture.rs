@@ -47,3 +47,27 @@ fn each_message_of_rfc_4475_is_parsed_or_refused_as_its_index_says() {
         assert_eq!(check_folder(&folder), 49);
     }
 }
+
+fn own() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("torture")
+}
+
+#[test]
+fn each_message_of_our_own_is_parsed_or_refused_as_its_index_says() {
+    let messages = std::fs::read_dir(own()).expect("the folder can be read").flatten();
+    let messages = messages.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "dat"));
+    assert_eq!(check_folder(&own()), messages.count());
+}
+
+/// In our own index the expectation starts with the method, the status, or the status that refuses it.
+#[test]
+fn each_message_of_our_own_is_read_as_that_method_or_refused_with_that_status() {
+    let index = std::fs::read_to_string(own().join("index.tsv")).expect("the index can be read");
+    for line in index.lines().skip(1) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let (expected, _) = columns[3].split_once("; ").expect("the expectation has two parts");
+        let verdict = verdict(&own().join(columns[0]));
+        let (Ok(found) | Err(found)) = &verdict;
+        assert_eq!(found.split(' ').next(), Some(expected), "{}: {verdict:?}", columns[0]);
+    }
+}
