@@ -1,6 +1,6 @@
 //! SIP messages, parsed in place and written straight into the buffer that is sent (RFC 3261 §7, §25).
 //!
-//! [`parse`] verifies everything that every later layer relies on, so that none checks it again; the rest
+//! [`parse()`] verifies everything that every later layer relies on, so that none checks it again; the rest
 //! is parsed where it is asked for.
 
 mod fault;

@@ -44,7 +44,8 @@ impl Phone {
         let start = Instant::now();
         let mut buffer = [0; 65_536];
         while start.elapsed() < PATIENCE {
-            let (length, from) = self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("no {method} came: {e}"));
+            let (length, from) =
+                self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("no {method} came: {e}"));
             let text = String::from_utf8(buffer[..length].to_vec()).expect("we are sent UTF-8");
             if text.starts_with(&format!("{method} ")) {
                 return Heard { text, from };
