@@ -35,7 +35,9 @@ fn play_for(patience: Duration, scenario: &str, parameters: &str) -> Played {
     let path = format!("/callcontroller/{}/user2?agent=user1{parameters}", phone.user());
     let reply = server.trusted("POST", &path);
     assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{reply:?}");
-    wait_up_to(patience, "the end of the call", || server.process.said().contains("call ended").then_some(()));
+    wait_up_to(patience, "the end of the call", || {
+        server.process.said().contains("call ended").then_some(())
+    });
     phone.finish();
     Played { call: server.ended(&path), log: server.process.said() }
 }

@@ -34,7 +34,8 @@ fn users_are_read_again_on_sighup_and_a_broken_file_keeps_those_of_before() {
     assert!(line.contains("ERROR") && line.contains("users.toml"), "{line}");
     assert_eq!((login(&server, "late:55"), login(&server, "user1:11")), (200, 200));
 
-    let without = good.split("[[user]]").filter(|user| !user.contains("\"late\"")).collect::<Vec<_>>().join("[[user]]");
+    let without =
+        good.split("[[user]]").filter(|user| !user.contains("\"late\"")).collect::<Vec<_>>().join("[[user]]");
     std::fs::write(&file, without).expect("the file can be written");
     server.process.signal(Signal::SIGHUP);
     wait_for("the user's end", || (login(&server, "late:55") == 401).then_some(()));
@@ -50,7 +51,9 @@ fn sigterm_lets_calls_in_set_up_come_to_their_end_and_takes_no_more() {
     server.process.signal(Signal::SIGTERM);
     server.process.wait_said("draining", |said| said.contains("draining").then_some(()));
     let other = format!("{}?agent=user2", phone.pair());
-    for (accept, kind) in [("*/*", "text/xml; charset=utf-8"), ("application/json", "application/problem+json")] {
+    for (accept, kind) in
+        [("*/*", "text/xml; charset=utf-8"), ("application/json", "application/problem+json")]
+    {
         let reply = crate::trusted(&server, &["-X", "POST", "-H", &format!("Accept: {accept}")], &other);
         assert_eq!((reply.status, reply.header("Content-Type")), (503, Some(kind)), "{reply:?}");
         assert_eq!(reply.header("Retry-After"), Some("30"), "{reply:?}");
@@ -61,7 +64,10 @@ fn sigterm_lets_calls_in_set_up_come_to_their_end_and_takes_no_more() {
     let status = server.process.wait();
     assert!(status.success(), "{status}: {}", server.process.said());
     let said = server.process.said();
-    assert!(said.contains("call ended") && said.lines().last().is_some_and(|line| line.ends_with("ended")), "{said}");
+    assert!(
+        said.contains("call ended") && said.lines().last().is_some_and(|line| line.ends_with("ended")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -88,13 +94,18 @@ fn a_second_sigterm_does_not_wait_for_calls() {
 fn a_port_that_is_taken_ends_the_start_with_one_line_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
-    let (stream, datagram) = (taken.local_addr().expect("it is bound"), datagrams.local_addr().expect("it is bound"));
-    for (http, sip, named) in [(stream.to_string(), "127.0.0.1:0".to_owned(), stream), ("127.0.0.1:0".to_owned(), datagram.to_string(), datagram)] {
+    let (stream, datagram) =
+        (taken.local_addr().expect("it is bound"), datagrams.local_addr().expect("it is bound"));
+    for (http, sip, named) in [
+        (stream.to_string(), "127.0.0.1:0".to_owned(), stream),
+        ("127.0.0.1:0".to_owned(), datagram.to_string(), datagram),
+    ] {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let config = format!(
             "[http]\nhttps = []\nhttp = [\"{http}\"]\n[sip]\ndomain = \"example.com\"\nlisten = [\"udp:{sip}\"]\n"
         );
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
+        std::fs::write(folder.path().join("users.toml"), "").expect("a file can be written");
         let output = Command::new(program())
             .arg("serve")
             .current_dir(folder.path())

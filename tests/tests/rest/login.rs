@@ -48,7 +48,9 @@ fn only_a_trusted_host_over_https_needs_no_login() {
 
 #[test]
 fn curl_logs_in_with_each_algorithm_that_it_has_and_the_answer_proves_the_server() {
-    for algorithms in ["", "algorithms = [\"MD5\"]", "algorithms = [\"SHA-256\"]", "algorithms = [\"MD5\", \"SHA-256\"]"] {
+    for algorithms in
+        ["", "algorithms = [\"MD5\"]", "algorithms = [\"SHA-256\"]", "algorithms = [\"MD5\", \"SHA-256\"]"]
+    {
         let (server, phone) = (guarded(algorithms), Phone::new());
         let reply = login(&server, "user1:11", PATH);
         assert_eq!(reply.status, 200, "{algorithms}: {reply:?}");
@@ -73,11 +75,19 @@ fn each_algorithm_is_the_one_that_openssl_computes() {
         assert_eq!(with(&server, "GET", &credentials.answer(&nonce), PATH).status, 200, "{algorithm}");
         credentials.count = 2;
         credentials.body = Some("");
-        assert_eq!(with(&server, "GET", &credentials.answer(&nonce), PATH).status, 200, "{algorithm}, auth-int");
+        assert_eq!(
+            with(&server, "GET", &credentials.answer(&nonce), PATH).status,
+            200,
+            "{algorithm}, auth-int"
+        );
         credentials.count = 3;
         let other = if algorithm == "MD5" { "SHA-256" } else { "MD5" };
         credentials.algorithm = other;
-        assert_eq!(with(&server, "GET", &credentials.answer(&nonce), PATH).status, 401, "{other} was not offered");
+        assert_eq!(
+            with(&server, "GET", &credentials.answer(&nonce), PATH).status,
+            401,
+            "{other} was not offered"
+        );
     }
 }
 
@@ -122,7 +132,10 @@ fn a_nonce_lives_as_long_as_configured() {
         (reply.status != 200).then_some(reply)
     });
     assert_eq!(reply.status, 401);
-    assert!(reply.header("WWW-Authenticate").is_some_and(|challenge| challenge.contains("stale=true")), "{reply:?}");
+    assert!(
+        reply.header("WWW-Authenticate").is_some_and(|challenge| challenge.contains("stale=true")),
+        "{reply:?}"
+    );
 }
 
 #[test]
@@ -131,7 +144,10 @@ fn basic_is_taken_over_https_only_and_only_where_it_is_wanted() {
     let server = guarded("");
     for reply in [stranger(&server, &basic, PATH), plain(&server, &basic, PATH)] {
         assert_eq!(reply.status, 401, "{reply:?}");
-        assert!(reply.headers("WWW-Authenticate").all(|challenge| challenge.starts_with("Digest ")), "{reply:?}");
+        assert!(
+            reply.headers("WWW-Authenticate").all(|challenge| challenge.starts_with("Digest ")),
+            "{reply:?}"
+        );
     }
     let server = guarded("basic_over_https = true");
     assert_eq!(stranger(&server, &basic, PATH).status, 200);
@@ -146,7 +162,10 @@ fn basic_is_taken_over_https_only_and_only_where_it_is_wanted() {
 
 /// What differs between any two answers taken out.
 fn shape(reply: &Reply) -> String {
-    let nonce = reply.header("WWW-Authenticate").and_then(|challenge| parameter(challenge, "nonce")).unwrap_or_default();
+    let nonce = reply
+        .header("WWW-Authenticate")
+        .and_then(|challenge| parameter(challenge, "nonce"))
+        .unwrap_or_default();
     let text = format!("{}\n{}", reply.head, reply.body).replace(nonce, "NONCE");
     text.lines().filter(|line| !line.starts_with("Date:")).collect::<Vec<_>>().join("\n")
 }
@@ -178,14 +197,15 @@ fn an_address_that_fails_again_and_again_has_to_wait_and_is_logged() {
         assert!(failures < 30, "nobody slows this down");
     };
     assert!(failures >= 5, "{failures} failures are too few");
-    let seconds: u32 = reply.header("Retry-After").and_then(|text| text.parse().ok()).expect("it is told how long");
+    let seconds: u32 =
+        reply.header("Retry-After").and_then(|text| text.parse().ok()).expect("it is told how long");
     assert!((1..=60).contains(&seconds), "{reply:?}");
     assert!(reply.body.contains("<error-code>429</error-code>"), "{reply:?}");
     assert_eq!(from("user1:11", "127.0.0.2").status, 200, "others do not wait");
     wait_for("the end of the wait", || (from("user1:11", "127.0.0.3").status == 200).then_some(()));
-    server.process.wait_said("who failed", |said| {
-        said.contains("login failed from=127.0.0.3 user=\"").then_some(())
-    });
+    server
+        .process
+        .wait_said("who failed", |said| said.contains("login failed from=127.0.0.3 user=\"").then_some(()));
     assert!(!server.process.said().contains("from=127.0.0.2"), "{}", server.process.said());
 }
 
@@ -222,7 +242,11 @@ fn whoever_logs_in_acts_for_nobody_else_unless_that_is_allowed() {
     }
     let body = post("user1:11", "user2").body;
     assert!(body.contains("user1 may not act as agent user2"), "{body}");
-    assert_eq!(body, post("user1:11", "nobody").body.replace("nobody", "user2"), "whether there is one is not told");
+    assert_eq!(
+        body,
+        post("user1:11", "nobody").body.replace("nobody", "user2"),
+        "whether there is one is not told"
+    );
 }
 
 #[test]
@@ -240,12 +264,16 @@ fn a_call_is_shown_to_and_ended_by_those_only_who_may_act_for_its_agent() {
     let (server, phone) = (guarded(""), Phone::new());
     let reply = trusted(&server, &["-X", "POST"], &phone.path());
     let location = reply.header("Location").expect("the call has a place").to_owned();
-    for (user, status, listed) in [("user2:22", 404, 0), ("user1:11", 200, 1), ("desk:33", 200, 1), ("robot:44", 200, 1)] {
+    for (user, status, listed) in
+        [("user2:22", 404, 0), ("user1:11", 200, 1), ("desk:33", 200, 1), ("robot:44", 200, 1)]
+    {
         assert_eq!(login(&server, user, &location).status, status, "{user}");
-        let list: serde_json::Value = serde_json::from_str(&login(&server, user, "/calls").body).expect("JSON");
+        let list: serde_json::Value =
+            serde_json::from_str(&login(&server, user, "/calls").body).expect("JSON");
         assert_eq!(list["calls"].as_array().map(Vec::len), Some(listed), "{user}: {list}");
     }
-    let delete = |user: &str, path: &str| stranger(&server, &["--digest", "-u", user, "-X", "DELETE"], path).status;
+    let delete =
+        |user: &str, path: &str| stranger(&server, &["--digest", "-u", user, "-X", "DELETE"], path).status;
     assert_eq!(delete("user2:22", &location), 404);
     assert_eq!(delete("user2:22", &phone.path()), 404);
     assert_eq!(delete("user1:11", &phone.path()), 204);

@@ -23,7 +23,11 @@ fn a_placed_call_is_answered_200_without_a_body_and_rings_the_phone() {
     let location = reply.header("Location").expect("the call has a place").to_owned();
     assert!(location.starts_with("/calls/"), "{location}");
     let invite = phone.hear("INVITE");
-    assert!(invite.text.starts_with(&format!("INVITE sip:phone@{} SIP/2.0\r\n", phone.address())), "{}", invite.text);
+    assert!(
+        invite.text.starts_with(&format!("INVITE sip:phone@{} SIP/2.0\r\n", phone.address())),
+        "{}",
+        invite.text
+    );
     assert!(invite.field("From").starts_with("\"User One\" <sip:user1@example.com>;tag="), "{}", invite.text);
     assert!(invite.text.contains("\r\na=sendonly\r\n"), "{}", invite.text);
     assert_eq!(invite.field("Request-Disposition"), "no-recurse");
@@ -38,7 +42,10 @@ fn a_call_placed_by_a_client_of_json_is_answered_with_the_call() {
     assert_eq!(call["state"], "alerting");
     assert_eq!(call["agent"], "user1");
     assert_eq!(call["method"], "REFER");
-    assert_eq!(call["parties"], json!({"calling": format!("phone@{}", phone.address()), "called": "user2@example.com"}));
+    assert_eq!(
+        call["parties"],
+        json!({"calling": format!("phone@{}", phone.address()), "called": "user2@example.com"})
+    );
     assert_eq!((&call["outcome"], &call["events"]), (&Value::Null, &json!([])));
     let shown = json_of(&server, &[], &phone.path());
     assert_eq!(shown["id"], call["id"]);
@@ -59,11 +66,21 @@ fn progress_is_shown_as_xml_and_as_json() {
     let reply = server.trusted("GET", &format!("{}&timeout=what&%zz", phone.path()));
     assert_eq!((reply.status, reply.header("Content-Type")), (200, Some("text/xml; charset=utf-8")));
     assert_eq!(reply.header("Cache-Control"), Some("no-store"));
-    let start = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status-lines xmlns=\"{NAMESPACE}\">\n<status>\n\t<timestamp>");
+    let start = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status-lines xmlns=\"{NAMESPACE}\">\n<status>\n\t<timestamp>"
+    );
     assert!(reply.body.starts_with(&start), "{}", reply.body);
     let call_id = invite.field("Call-ID");
-    assert!(reply.body.contains(&format!("</timestamp>\n\t<call-id>{call_id}</call-id>\n\t<method>INVITE</method>\n")));
-    assert!(reply.body.contains("<status-line>SIP/2.0 180 Ringing &lt;b&gt;&amp;</status-line>"), "{}", reply.body);
+    assert!(
+        reply
+            .body
+            .contains(&format!("</timestamp>\n\t<call-id>{call_id}</call-id>\n\t<method>INVITE</method>\n"))
+    );
+    assert!(
+        reply.body.contains("<status-line>SIP/2.0 180 Ringing &lt;b&gt;&amp;</status-line>"),
+        "{}",
+        reply.body
+    );
     assert!(reply.body.contains("<status-line>SIP/2.0 486 Busy Here</status-line>"), "{}", reply.body);
 }
 
@@ -71,7 +88,9 @@ fn progress_is_shown_as_xml_and_as_json() {
 fn where_there_is_no_call_the_document_is_empty() {
     let server = server("");
     let reply = server.trusted("GET", "/callcontroller/user1/user2");
-    let empty = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status-lines xmlns=\"{NAMESPACE}\">\n</status-lines>\n");
+    let empty = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status-lines xmlns=\"{NAMESPACE}\">\n</status-lines>\n"
+    );
     assert_eq!((reply.status, reply.body), (200, empty));
     assert_eq!(json_of(&server, &[], "/callcontroller/user1/user2"), Value::Null);
     assert_eq!(json_of(&server, &[], "/calls"), json!({"calls": [], "more": false}));
@@ -83,7 +102,9 @@ fn a_record_without_cache_time_is_gone_with_its_call() {
     let reply = server.trusted("POST", &format!("{}&resultCacheTime=0", phone.path()));
     let location = reply.header("Location").expect("the call has a place").to_owned();
     phone.be_busy();
-    cordboard_tests::wait_for("the end of the record", || (server.trusted("GET", &location).status == 404).then_some(()));
+    cordboard_tests::wait_for("the end of the record", || {
+        (server.trusted("GET", &location).status == 404).then_some(())
+    });
     assert_eq!(server.call(&phone.path()), Value::Null);
 }
 
@@ -114,7 +135,9 @@ fn a_call_is_ended_by_delete_and_then_there_is_none_to_end() {
     server.trusted("POST", &phone.path());
     let invite = phone.hear("INVITE");
     phone.answer(&invite, "180 Ringing");
-    cordboard_tests::wait_for("the ringing", || (!Cordboard::texts(&server.call(&phone.path())).is_empty()).then_some(()));
+    cordboard_tests::wait_for("the ringing", || {
+        (!Cordboard::texts(&server.call(&phone.path())).is_empty()).then_some(())
+    });
     let reply = server.trusted("DELETE", &phone.path());
     assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{reply:?}");
     let cancel = phone.hear("CANCEL");
@@ -181,7 +204,9 @@ fn what_a_client_writes_never_becomes_a_header_field_of_the_invite() {
     let (server, phone) = (server(""), Phone::new());
     let port = phone.address().port();
     // Marks that mean something in a URI, escaped so that they are of the user's name.
-    let path = format!("/callcontroller/a%3Cb%3E%22%23c%25d%40127.0.0.1:{port}/u%3Fx%3Dy%3Blr?agent=user1&subject=%3Ca%3E%3B%22%25");
+    let path = format!(
+        "/callcontroller/a%3Cb%3E%22%23c%25d%40127.0.0.1:{port}/u%3Fx%3Dy%3Blr?agent=user1&subject=%3Ca%3E%3B%22%25"
+    );
     assert_eq!(server.trusted("POST", &path).status, 200);
     let invite = phone.hear("INVITE");
     let line = format!("INVITE sip:a%3Cb%3E%22%23c%25d@127.0.0.1:{port} SIP/2.0\r\n");
