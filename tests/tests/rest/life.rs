@@ -105,6 +105,7 @@ fn a_port_that_is_taken_ends_the_start_with_one_line_that_names_it() {
             "[http]\nhttps = []\nhttp = [\"{http}\"]\n[sip]\ndomain = \"example.com\"\nlisten = [\"udp:{sip}\"]\n"
         );
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
+        std::fs::write(folder.path().join("users.toml"), "").expect("a file can be written");
         let output = Command::new(program())
             .arg("serve")
             .current_dir(folder.path())

@@ -1,16 +1,19 @@
 //! A phone that is a socket: it hears what the server sends and says what the test wants.
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use cordboard_tests::PATIENCE;
 
-/// A phone on 127.0.0.1.
+/// A phone on 127.0.0.1. Dropped, it ends its calls, so that the server need not wait for them.
 pub(crate) struct Phone {
     socket: UdpSocket,
+    invites: RefCell<Vec<Heard>>,
 }
 
 /// A request that the phone has heard.
+#[derive(Clone)]
 pub(crate) struct Heard {
     /// As it was sent.
     pub(crate) text: String,
@@ -21,7 +24,7 @@ impl Phone {
     pub(crate) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
         socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes a time limit");
-        Self { socket }
+        Self { socket, invites: RefCell::default() }
     }
 
     /// `127.0.0.1:PORT`.
@@ -48,7 +51,11 @@ impl Phone {
                 self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("no {method} came: {e}"));
             let text = String::from_utf8(buffer[..length].to_vec()).expect("we are sent UTF-8");
             if text.starts_with(&format!("{method} ")) {
-                return Heard { text, from };
+                let heard = Heard { text, from };
+                if method == "INVITE" {
+                    self.invites.borrow_mut().push(heard.clone());
+                }
+                return heard;
             }
         }
         panic!("no {method} came")
@@ -74,6 +81,22 @@ impl Phone {
         let invite = self.hear("INVITE");
         self.answer(&invite, "486 Busy Here");
         self.hear("ACK");
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        let mut invites = self.invites.take();
+        let mut buffer = [0; 65_536];
+        if self.socket.set_nonblocking(true).is_ok() {
+            while let Ok((length, from)) = self.socket.recv_from(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                invites.extend(text.starts_with("INVITE ").then_some(Heard { text, from }));
+            }
+        }
+        if !std::thread::panicking() {
+            invites.iter().for_each(|invite| self.answer(invite, "486 Busy Here"));
+        }
     }
 }
 

@@ -145,28 +145,21 @@ fn chunks_may_come_one_by_one_with_extensions_and_trailers() {
     let (server, phone) = (server(""), Phone::new());
     let path = phone.path();
     let nonce = nonce(&server);
-    let mut stream = connect(&server.http);
-    let head = head(&server, "POST", &path, &nonce, 1);
     let form = "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
-    for piece in
-        [head.as_str(), form, "5;a=\"b\r", "\nsubje\r\n", "4\r\nct=x", "\r\n0", "\r\nX-Trailer: 1\r\n\r\n"]
-    {
-        stream.write_all(piece.as_bytes()).expect("the server reads");
+    for (count, extension, status) in [(1, "5;a=\"b\rc\"\r", "400"), (2, "5;a=\"b\"\r", "200")] {
+        let head = head(&server, "POST", &path, &nonce, count);
+        let mut stream = connect(&server.http);
+        for piece in
+            [head.as_str(), form, extension, "\nsubje\r\n", "4\r\nct=x", "\r\n0", "\r\nX-Trailer: 1\r\n\r\n"]
+        {
+            // After the refusal nobody reads any more.
+            if stream.write_all(piece.as_bytes()).is_err() {
+                assert_eq!(status, "400");
+            }
+        }
+        let said = read_until(&mut stream, "\r\n\r\n", 1);
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{extension:?}: {said}");
     }
-    let mut said = String::new();
-    stream.read_to_string(&mut said).expect("the server closes");
-    assert!(said.starts_with("HTTP/1.1 400"), "a CR in a chunk extension is refused: {said}");
-
-    let head = self::head(&server, "POST", &path, &nonce, 2);
-    let mut stream = connect(&server.http);
-    for piece in
-        [head.as_str(), form, "5;a=\"b\"\r", "\nsubje\r\n", "4\r\nct=x", "\r\n0", "\r\nX-Trailer: 1\r\n\r\n"]
-    {
-        stream.write_all(piece.as_bytes()).expect("the server reads");
-    }
-    let mut said = String::new();
-    stream.read_to_string(&mut said).expect("the server closes");
-    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert_eq!(phone.hear("INVITE").field("Subject"), "x");
 }
 
