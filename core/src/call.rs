@@ -13,6 +13,7 @@ pub(crate) mod record;
 mod refer;
 pub(crate) mod stack;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -69,6 +70,8 @@ pub(crate) struct Calls {
     names: HashMap<CallName, Key<Call>, Keyed>,
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
+    /// Calls that are over, oldest first; some may be forgotten already.
+    ended: VecDeque<Key<Call>>,
     draining: bool,
     expired: Vec<TransactionEvent>,
 }
@@ -127,6 +130,7 @@ impl Calls {
             names: HashMap::with_hasher(Keyed::new(&mut keys)),
             wheel: Wheel::new(),
             in_progress: 0,
+            ended: VecDeque::new(),
             draining: false,
             expired: Vec::new(),
         }
@@ -273,6 +277,21 @@ impl Calls {
         }
         let until = now + call.cache_time;
         self.set_timer(key, Some(until));
+        self.ended.push_back(key);
+        self.bound_records();
+    }
+
+    /// Records of calls that are over take no more room than as many calls: beyond, the oldest go before their time.
+    fn bound_records(&mut self) {
+        let most = self.endpoint.config.calls.max_calls;
+        while self.ended.len() > most {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.forget(oldest);
+            }
+        }
+        while self.ended.front().is_some_and(|key| self.calls.get(*key).is_none()) {
+            self.ended.pop_front();
+        }
     }
 
     fn forget(&mut self, key: Key<Call>) {

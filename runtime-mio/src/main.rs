@@ -8,6 +8,7 @@ mod log;
 mod net;
 mod serve;
 mod user;
+mod watch;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;

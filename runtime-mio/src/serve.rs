@@ -14,9 +14,11 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::check::{beside, read_config, read_users};
 use crate::net::event_loop::{Bound, EventLoop, Host};
+use crate::watch::Watch;
 use crate::{certificate, log};
 
 const SIGNAL_TOKEN: usize = 0;
+const WATCH_TOKEN: usize = 1;
 
 /// Runs the service until it is told to end and its calls are over.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
@@ -97,6 +99,7 @@ pub(crate) struct Service {
     signals: Signals,
     /// None where the users are fixed.
     users_file: Option<PathBuf>,
+    watch: Option<Watch>,
     realm: String,
     watchdog: Option<Duration>,
     ending: bool,
@@ -111,8 +114,15 @@ impl Service {
         let wrong = |e: std::io::Error| format!("signals: {e}");
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(wrong)?;
         event_loop.register(&mut signals, SIGNAL_TOKEN).map_err(wrong)?;
+        let watch = users_file.as_deref().and_then(|file| match Watch::new(file, event_loop, WATCH_TOKEN) {
+            Ok(watch) => Some(watch),
+            Err(e) => {
+                tracing::warn!(error = %e, "the users file is not watched: SIGHUP reads it again");
+                None
+            }
+        });
         let watchdog = sd_notify::watchdog_enabled().map(|time| time / 2);
-        Ok(Self { signals, users_file, realm, watchdog, ending: false })
+        Ok(Self { signals, users_file, watch, realm, watchdog, ending: false })
     }
 
     fn reload(&self) -> Option<Input<'static>> {
@@ -132,6 +142,9 @@ impl Service {
 impl Host for Service {
     fn ready(&mut self, _token: usize) -> Vec<Input<'static>> {
         let mut inputs = Vec::new();
+        if self.watch.as_ref().is_some_and(Watch::was_written) {
+            inputs.extend(self.reload());
+        }
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             match signal {

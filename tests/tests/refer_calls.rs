@@ -418,6 +418,22 @@ fn a_second_call_between_the_same_two_is_refused_while_the_first_lasts() {
 }
 
 #[test]
+fn the_limit_of_calls_counts_those_in_progress() {
+    let setting = Setting { calls: "max_calls = 1", ..Setting::default() };
+    let mut world = World::new(setting, vec![Temper::default(), Temper::default(), Temper::default()]);
+    world.place("");
+    let (status, head, _) = world.ask("POST", "/callcontroller/user3/user2?agent=agent", "");
+    assert_eq!(status, 503);
+    assert!(head.contains("Retry-After: "), "{head}");
+    world.pass(Duration::from_secs(5));
+    let (status, ..) = world.ask("POST", "/callcontroller/user3/user2?agent=agent", "");
+    assert_eq!(status, 200, "the first call is over, though its record is kept");
+    world.pass(Duration::from_secs(5));
+    assert!(world.call().is_null(), "the older record has made room");
+    world.expect_nothing_left();
+}
+
+#[test]
 fn a_record_is_kept_for_its_time_and_not_longer() {
     let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
     world.place("resultCacheTime=10");

@@ -27,7 +27,7 @@ impl Calls {
         if self.find(&name).is_some_and(Call::is_in_progress) {
             return Err(Refusal::InProgress);
         }
-        if self.calls.len() >= self.endpoint.config.calls.max_calls {
+        if self.in_progress >= self.endpoint.config.calls.max_calls {
             return Err(Refusal::TooMany);
         }
         let invitation = self.invitation(&placing);

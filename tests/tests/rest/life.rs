@@ -43,6 +43,14 @@ fn users_are_read_again_on_sighup_and_a_broken_file_keeps_those_of_before() {
 }
 
 #[test]
+fn users_are_read_again_when_their_file_is_written() {
+    let server = guarded("");
+    assert_eq!(login(&server, "late:55"), 401);
+    server.add_user("late", "55", &[]);
+    wait_for("the new user", || (login(&server, "late:55") == 200).then_some(()));
+}
+
+#[test]
 fn sigterm_lets_calls_in_set_up_come_to_their_end_and_takes_no_more() {
     let (mut server, phone) = (server(""), Phone::new());
     assert_eq!(server.trusted("POST", &phone.path()).status, 200);
