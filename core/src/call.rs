@@ -172,6 +172,37 @@ impl Calls {
         }
     }
 
+    /// Checks that calls, legs, names and timers belong together; the error says which do not.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let in_progress = self.calls.iter().filter(|(_, call)| call.is_in_progress()).count();
+        if in_progress != self.in_progress {
+            return Err(format!("{in_progress} calls are in progress, {} are counted", self.in_progress));
+        }
+        for (key, call) in self.calls.iter() {
+            let leg = call.leg.map(|leg| self.legs.get(leg).map(|leg| leg.call));
+            if leg.is_some_and(|of| of != Some(key)) {
+                return Err(format!("call {key:?} has a leg that is not its own"));
+            }
+            if call.flow.stage == Stage::Over && call.timer.is_none() {
+                return Err(format!("call {key:?} is over and will never be forgotten"));
+            }
+            if call.flow.deadline != call.timer.map(|(at, _)| at) && call.flow.stage != Stage::Over {
+                return Err(format!("call {key:?} waits for another time than its timer"));
+            }
+        }
+        let orphans = self.legs.iter().filter(|(_, leg)| self.calls.get(leg.call).is_none()).count();
+        let timers = self.calls.iter().filter(|(_, call)| call.timer.is_some()).count();
+        match (orphans, timers == self.wheel.len(), self.names.len() <= self.calls.len()) {
+            (0, true, true) => Ok(()),
+            _ => Err(format!(
+                "{orphans} legs without a call, {timers} timers of {}, {} names of {} calls",
+                self.wheel.len(),
+                self.names.len(),
+                self.calls.len()
+            )),
+        }
+    }
+
     /// How many transactions live.
     pub(crate) fn transactions(&self) -> crate::sip::transaction::Census {
         self.endpoint.transactions.census()

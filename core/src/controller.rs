@@ -176,6 +176,11 @@ impl Controller {
             .earlier(at(self.core.gate.next(), Reason::Lockout))
     }
 
+    /// Checks that the tables agree with each other; the error says which do not.
+    pub fn audit(&self) -> Result<(), String> {
+        self.core.calls.audit()
+    }
+
     /// Counts what lives.
     pub fn census(&self) -> Census {
         let calls = self.core.calls.count();

@@ -176,8 +176,13 @@ fn start_exchange(
     bound: Bound,
 ) -> Result<(), String> {
     let challenge = Challenge { algorithm: Algorithm::Sha256, as_server: false, inside: false, once: false };
-    let config =
-        ExchangeConfig { domain: DOMAIN.to_owned(), address, subscribers, challenge: Some(challenge) };
+    let config = ExchangeConfig {
+        domain: DOMAIN.to_owned(),
+        address,
+        subscribers,
+        challenge: Some(challenge),
+        redirections: Vec::new(),
+    };
     run_machine("exchange", bound, Exchange::new(config, &seed()?), drawing)
 }
 

@@ -40,6 +40,8 @@ pub struct Setting {
     pub sip: &'static str,
     /// How the exchange challenges.
     pub challenge: Option<Challenge>,
+    /// User parts that are redirected, with the values of Contact.
+    pub redirections: &'static [(&'static str, &'static [&'static str])],
     /// The SIP password that the agent has; the right one is 123.
     pub agent_password: &'static str,
     /// What is lost.
@@ -48,7 +50,14 @@ pub struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { calls: "", sip: "", challenge: None, agent_password: "123", loss: |_| false }
+        Self {
+            calls: "",
+            sip: "",
+            challenge: None,
+            redirections: &[],
+            agent_password: "123",
+            loss: |_| false,
+        }
     }
 }
 
@@ -142,6 +151,13 @@ impl World {
             address: exchange_address(),
             subscribers,
             challenge: setting.challenge,
+            redirections: setting
+                .redirections
+                .iter()
+                .map(|(user, to)| {
+                    ((*user).to_owned(), to.iter().map(|contact| (*contact).to_owned()).collect())
+                })
+                .collect(),
         };
         Self {
             now: Tick::ZERO,
@@ -179,6 +195,9 @@ impl World {
             Wake::Idle => self.wakes.remove(&place),
             Wake::At(tick, _) => self.wakes.insert(place, tick),
         };
+        if place == Place::Controller {
+            self.controller.audit().expect("the controller's tables agree with each other");
+        }
         self.take_out(place);
     }
 

@@ -332,6 +332,124 @@ fn challenges_of_every_kind_are_answered() {
 }
 
 #[test]
+fn redirections_are_followed_only_where_that_is_allowed() {
+    let redirections: &[(&str, &[&str])] = &[(
+        "user1",
+        &["<sip:9480@example.com>;q=0.9, <sip:user1@example.com>;q=1.0, <sip:user3@example.com>;q=0.5"],
+    )];
+    for (allowed, outcome) in [("false", "none"), ("true", "connected")] {
+        let mut world = World::new(
+            Setting { redirections, ..Setting::default() },
+            vec![Temper::default(), Temper::default(), Temper::default()],
+        );
+        world.place(&format!("isForwardingAllowed={allowed}"));
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.outcome().0, outcome, "{:#?}", world.texts());
+        let targets: Vec<String> =
+            world.sent("INVITE").iter().map(|i| i.split(' ').nth(1).unwrap().to_owned()).collect();
+        let refused = world.sent("INVITE")[0].contains("Request-Disposition: no-recurse");
+        assert_eq!(refused, allowed == "false");
+        if allowed == "true" {
+            let expected = ["sip:user1@example.com", "sip:9480@example.com", "sip:user3@example.com"];
+            assert_eq!(targets, expected, "by q, and never the same twice");
+        } else {
+            assert_eq!(world.texts(), ["SIP/2.0 302 Moved Temporarily"]);
+        }
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn redirections_that_lead_in_a_circle_come_to_an_end() {
+    let redirections: &[(&str, &[&str])] = &[
+        ("user1", &["<sip:a@example.com>"]),
+        ("a", &["<sip:b@example.com>"]),
+        ("b", &["<sip:c@example.com>, <sip:user1@example.com>"]),
+        ("c", &["<sip:d@example.com>"]),
+        ("d", &["<sip:e@example.com>"]),
+        ("e", &["<sip:f@example.com>"]),
+        ("f", &["<sip:user2@example.com>"]),
+    ];
+    let setting = Setting { redirections, ..Setting::default() };
+    let mut world = World::new(setting, vec![Temper::default(), Temper::default()]);
+    world.place("isForwardingAllowed=true");
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.sent("INVITE").len(), 6, "the first, and five redirections");
+    assert_eq!(world.outcome().0, "none");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_call_that_is_forwarded_although_that_is_forbidden_is_given_up() {
+    for (allowed, canceled) in [("false", 1), ("true", 0)] {
+        let temper = Temper { forwards: true, ..Temper::default() };
+        let mut world = World::new(Setting::default(), vec![temper, Temper::default()]);
+        world.place(&format!("isForwardingAllowed={allowed}"));
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.sent("CANCEL").len(), canceled);
+        assert_eq!(world.texts()[0], "SIP/2.0 181 Call Is Being Forwarded");
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_second_fork_that_answers_is_acknowledged_and_hung_up() {
+    let mut world = World::new(Setting::default(), vec![Temper::default(), Temper::default()]);
+    world.place("");
+    world.pass(Duration::from_millis(330));
+    let answered = |text: &str| text.starts_with("SIP/2.0 200") && text.contains("CSeq: 1 INVITE");
+    let to_us = |(_, to, text): &&(std::net::SocketAddr, std::net::SocketAddr, String)| {
+        *to == cordboard_tests::world::controller_address() && answered(text)
+    };
+    let first = world.ladder.iter().find(to_us).expect("the phone has answered").2.clone();
+    let tag =
+        first.lines().find(|line| line.starts_with("To:")).unwrap().split("tag=").nth(1).unwrap().to_owned();
+    let acks = world.sent("ACK").len();
+    world.send_raw(first.as_bytes());
+    assert_eq!(
+        (world.sent("ACK").len(), world.sent("BYE").len()),
+        (acks + 1, 0),
+        "the same again: acknowledged again"
+    );
+    let fork = first.replace(&tag, "another-fork");
+    world.send_raw(fork.as_bytes());
+    let (acks, byes) = (world.sent("ACK"), world.sent("BYE"));
+    assert!(acks.last().unwrap().contains("tag=another-fork"), "{acks:#?}");
+    assert!(byes.last().unwrap().contains("tag=another-fork"), "{byes:#?}");
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.outcome().0, "connected", "the first one wins");
+    // One that comes when everything is over is let go as well.
+    let late = first.replace(&tag, "late-fork");
+    world.send_raw(late.as_bytes());
+    assert!(world.sent("BYE").last().unwrap().contains("tag=late-fork"));
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_phone_that_never_acknowledges_is_let_go() {
+    let notices = script(&[("active;expires=600", Some("SIP/2.0 180 Ringing\r\n"))]);
+    let referral = Referral { hold: true, never_acknowledges: true, notices, ..Referral::default() };
+    let mut world = called(Setting::default(), referred(referral));
+    assert_eq!(world.sent("BYE").len(), 0);
+    let copies = world.sent("SIP/2.0 200").iter().filter(|text| text.contains("INVITE\r\n")).count();
+    assert!(copies > 4, "the answer is sent again: {copies}");
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.sent("BYE").len(), 1);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn the_identity_that_phones_see_is_configured() {
+    let setting =
+        || Setting { calls: "identity = \"party\"\nasserted_identity = true", ..Setting::default() };
+    let mut world = called(setting(), Temper::default());
+    let invite = world.sent("INVITE").remove(0);
+    assert!(invite.contains("From: <sip:user2@example.com>;tag="), "{invite}");
+    assert!(invite.contains("P-Asserted-Identity: <sip:agent@example.com>\r\n"), "{invite}");
+    world.expect_nothing_left();
+}
+
+#[test]
 fn refused_credentials_end_the_call_with_that_status() {
     let setting =
         Setting { challenge: Some(challenge(Algorithm::Md5)), agent_password: "wrong", ..Setting::default() };

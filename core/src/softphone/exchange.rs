@@ -50,6 +50,8 @@ pub struct ExchangeConfig {
     pub subscribers: Vec<Subscriber>,
     /// Whether and how calls are challenged.
     pub challenge: Option<Challenge>,
+    /// User parts that are answered 302, with the values of Contact.
+    pub redirections: Vec<(String, Vec<String>)>,
 }
 
 /// The exchange.
@@ -108,11 +110,31 @@ impl Exchange {
             self.challenge(request, from, outbox);
             return;
         }
+        if !asked && !inside && self.redirect(request, from, outbox) {
+            return;
+        }
         match self.destination(request) {
             Ok((uri, to)) => self.forward(request, from, &uri, to, outbox),
             Err(_) if request.method == Method::Ack => {}
             Err(status) => self.answer(request, from, status, outbox),
         }
+    }
+
+    /// Answers 302, if that is said of the user; whether it is.
+    fn redirect(&self, request: &Request<'_>, from: SocketAddr, outbox: &mut Outbox) -> bool {
+        let user = request.uri.user_unescaped().unwrap_or_default();
+        let Some((_, contacts)) = self.config.redirections.iter().find(|(name, _)| *name == user) else {
+            return false;
+        };
+        let tag = self.tag(request);
+        outbox.datagram(SocketId(0), from, |out| {
+            let mut writer = Writer::answer(out, request, from, Status::MOVED_TEMPORARILY, Some(&tag));
+            for contact in contacts {
+                writer.field(Name::Contact, contact);
+            }
+            writer.end();
+        });
+        true
     }
 
     /// Where a request goes: along its Route, to its address, or to the phone of its user.

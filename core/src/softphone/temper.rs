@@ -56,6 +56,8 @@ pub struct Referral {
     pub notify_first: bool,
     /// It puts us on hold by re-INVITE after the answer, as linphone does.
     pub hold: bool,
+    /// It never acknowledges the answer to that re-INVITE.
+    pub never_acknowledges: bool,
     /// It hangs up after its first NOTIFY, and notifies on.
     pub hang_up: bool,
     /// What it notifies.
@@ -70,6 +72,7 @@ impl Default for Referral {
             unwatched: false,
             notify_first: false,
             hold: false,
+            never_acknowledges: false,
             hang_up: false,
             notices: Notices::Follow { ringing: true },
         }
@@ -85,6 +88,8 @@ pub struct Temper {
     pub pickup: Pickup,
     /// Directions of an offer that it answers 488 (`sendonly`, `inactive` …; `sendrecv` where none is named).
     pub refuses_offers: Vec<String>,
+    /// It says 181 (Call Is Being Forwarded) instead of 180.
+    pub forwards: bool,
     /// Its 180 is sent reliably (RFC 3262).
     pub reliable: bool,
     /// It answers BYE with 481, as if it had forgotten the dialog.
@@ -103,6 +108,7 @@ impl Default for Temper {
             ring: Duration::from_millis(300),
             pickup: Pickup::Answer,
             refuses_offers: Vec::new(),
+            forwards: false,
             reliable: false,
             forgets: false,
             hangs_up_after: None,

@@ -69,7 +69,10 @@ impl Phone {
         match line.state {
             LineState::Calling(calling) if calling == client => self.invite_response(key, response, outbox),
             // The 2xx of our own re-INVITE, or of an INVITE that came again.
-            _ if response.cseq.method == Method::Invite && response.status.is_success() => {
+            _ if response.cseq.method == Method::Invite
+                && response.status.is_success()
+                && !self.config.temper.referral.never_acknowledges =>
+            {
                 self.acknowledge(key, response, outbox);
             }
             _ => {}

@@ -78,8 +78,9 @@ impl Phone {
             return;
         }
         let (ring, reliable) = (temper.ring, temper.reliable);
+        let status = if temper.forwards { Status::FORWARDED } else { Status::RINGING };
         let contact = self.contact();
-        self.respond_held(line, key, Status::RINGING, outbox, |writer| {
+        self.respond_held(line, key, status, outbox, |writer| {
             writer.field(Name::Contact, &contact);
             if reliable {
                 writer.field(Name::Require, "100rel").field(Name::RSeq, "1");
