@@ -38,6 +38,8 @@ pub struct Setting {
     pub calls: &'static str,
     /// Lines for `[sip]`.
     pub sip: &'static str,
+    /// Lines for `[limits]`.
+    pub limits: &'static str,
     /// How the exchange challenges.
     pub challenge: Option<Challenge>,
     /// User parts that are redirected, with the values of Contact.
@@ -53,6 +55,7 @@ impl Default for Setting {
         Self {
             calls: "",
             sip: "",
+            limits: "",
             challenge: None,
             redirections: &[],
             agent_password: "123",
@@ -106,10 +109,11 @@ impl World {
     pub fn new(setting: Setting, tempers: Vec<Temper>) -> Self {
         let config = format!(
             "[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]\n[sip]\ndomain = \"{DOMAIN}\"\n\
-             proxy = \"sip:{}\"\n{}\n[calls]\n{}\n",
+             proxy = \"sip:{}\"\n{}\n[calls]\n{}\n[limits]\n{}\n",
             exchange_address(),
             setting.sip,
-            setting.calls
+            setting.calls,
+            setting.limits
         );
         let config = Config::from_toml(&config).expect("the configuration is right");
         let agent =

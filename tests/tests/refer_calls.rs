@@ -447,6 +447,10 @@ fn the_identity_that_phones_see_is_configured() {
     assert!(invite.contains("From: <sip:user2@example.com>;tag="), "{invite}");
     assert!(invite.contains("P-Asserted-Identity: <sip:agent@example.com>\r\n"), "{invite}");
     world.expect_nothing_left();
+    let elsewhere = "asserted_identity = true\ntrusted_proxy = [\"192.0.2.0/24\"]";
+    let mut world = called(Setting { calls: elsewhere, ..Setting::default() }, Temper::default());
+    assert!(!world.sent("INVITE")[0].contains("P-Asserted-Identity"), "that proxy is not trusted");
+    world.expect_nothing_left();
 }
 
 #[test]
@@ -573,6 +577,21 @@ fn stranger(method: &str, to: &str, more: &str) -> String {
         more.len() + to.len(),
         more.len() + to.len()
     )
+}
+
+#[test]
+fn messages_beyond_the_limits_cost_their_sender_the_answer_and_nobody_else() {
+    let setting = Setting { limits: "sip_message = 1300\nsip_headers = 16", ..Setting::default() };
+    let mut world = World::new(setting, vec![Temper::default()]);
+    let plain = "<sip:cordboard@127.0.0.1>";
+    world.send_raw(stranger("OPTIONS", plain, &"X: y\r\n".repeat(12)).as_bytes());
+    assert!(world.ladder.last().is_some_and(|(_, _, text)| text.starts_with("SIP/2.0 513 ")));
+    let before = world.ladder.len();
+    world.send_raw(stranger("OPTIONS", plain, &format!("X: {}\r\n", "y".repeat(1300))).as_bytes());
+    assert_eq!(world.ladder.len(), before);
+    world.send_raw(stranger("OPTIONS", plain, "").as_bytes());
+    assert!(world.ladder.last().is_some_and(|(_, _, text)| text.starts_with("SIP/2.0 200 ")));
+    world.expect_nothing_left();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::ident::{Ident, Key};
 use crate::io::{Datagram, Outbox};
 use crate::report::Report;
 use crate::sip::dialog::{Dialog, Ends, Sending};
-use crate::sip::message::{Message, Method, Name, Rejected, Request, Response, Status, Writer, parse};
+use crate::sip::message::{Fault, Message, Method, Name, Rejected, Request, Response, Status, Writer, parse};
 use crate::sip::screen::{ALLOW, screen};
 use crate::sip::sdp;
 use crate::sip::subscription::Notification;
@@ -24,9 +24,21 @@ impl Calls {
         if datagram.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return;
         }
+        let limits = &self.endpoint.config.limits;
+        if datagram.bytes.len() > limits.sip_message {
+            let why = Fault::TooLong { has: datagram.bytes.len(), most: limits.sip_message };
+            outbox.report(Report::SipRefused { from: datagram.from, why });
+            return;
+        }
+        let most = limits.sip_headers;
         match parse(datagram.bytes) {
-            Ok(Message::Response(response)) => self.response(now, &response, flow, outbox),
-            Ok(Message::Request(request)) => self.request(now, &request, flow, outbox),
+            Ok(Message::Response(response)) if response.header_count() <= most => {
+                self.response(now, &response, flow, outbox);
+            }
+            Ok(Message::Request(request)) if request.header_count() <= most => {
+                self.request(now, &request, flow, outbox);
+            }
+            Ok(message) => refuse_long(&message, flow, datagram.from, most, outbox),
             Err(rejected) => refuse_unreadable(&rejected, flow, datagram.from, outbox),
         }
     }
@@ -250,6 +262,18 @@ impl Call {
 fn finish_options(mut writer: Writer<'_>) {
     writer.field(Name::Allow, ALLOW).field(Name::Accept, sdp::MEDIA_TYPE).field(Name::Supported, "100rel");
     writer.end();
+}
+
+/// Refuses a message with more header fields than are wanted.
+fn refuse_long(message: &Message<'_>, flow: Flow, from: SocketAddr, most: usize, outbox: &mut Outbox) {
+    outbox.report(Report::SipRefused { from, why: Fault::TooManyHeaders(most) });
+    if let Message::Request(request) = message
+        && request.method != Method::Ack
+    {
+        send(outbox, flow.for_response(&request.via), |out| {
+            Writer::answer(out, request, from, Status::MESSAGE_TOO_LARGE, None).end();
+        });
+    }
 }
 
 fn refuse_unreadable(rejected: &Rejected<'_>, flow: Flow, from: SocketAddr, outbox: &mut Outbox) {

@@ -96,9 +96,6 @@ impl Calls {
             // RFC 3841 §9.1
             writer.field(Name::RequestDisposition, "no-recurse");
         }
-        if config.calls.asserted_identity {
-            writer.field_parts(Name::PAssertedIdentity, &["<", placing.agent.party.uri(), ">"]);
-        }
         if placing.answering == Answering::Auto {
             let domain = &config.sip.domain;
             writer.field(Name::AnswerMode, "Auto");
@@ -108,6 +105,7 @@ impl Calls {
         Invitation {
             target: target.into(),
             lines: lines.into(),
+            asserted: config.calls.asserted_identity.then(|| placing.agent.party.uri().into()),
             offer: 0,
             redirections: (!forbidden).then(Default::default),
         }

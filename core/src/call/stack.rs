@@ -35,6 +35,15 @@ impl Endpoint {
         Some(self.locals.flow_to(address))
     }
 
+    /// Whether identities are asserted to whoever this flow leads to: a configured proxy, or the outbound one.
+    pub(crate) fn trusts(&self, flow: Flow) -> bool {
+        let named = &self.config.calls.trusted_proxy;
+        if named.is_empty() {
+            return self.proxy == Some(flow.remote());
+        }
+        named.iter().any(|range| range.contains(flow.remote().ip()))
+    }
+
     /// The way of a request within a dialog to its next hop; a hop that is named and not given by address is
     /// reached by the way that the dialog was made on.
     pub(crate) fn route_within(&self, next_hop: &str, made_on: Flow) -> Flow {

@@ -21,6 +21,8 @@ pub(crate) struct Invitation {
     pub(crate) target: Box<str>,
     /// Header lines of its own, each with CR LF.
     pub(crate) lines: Box<[u8]>,
+    /// The URI of P-Asserted-Identity, for trusted proxies only (RFC 3325 §5).
+    pub(crate) asserted: Option<Box<str>>,
     /// Which of the configured offers is tried.
     pub(crate) offer: usize,
     /// Whether 3xx are followed, and where they have led.
@@ -69,6 +71,7 @@ impl Leg {
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
         let (flow, cseq) = (self.flow, self.cseq);
         let sent_by = endpoint.locals.sent_by(flow);
+        let trusted = endpoint.trusts(flow);
         let ends = ends(self, call_id.as_str(), tag.as_str());
         let owner = self.owner();
         let transaction =
@@ -80,6 +83,9 @@ impl Leg {
                     .field(Name::Allow, ALLOW)
                     .field(Name::Supported, "100rel")
                     .field(Name::UserAgent, PRODUCT);
+                if let Some(asserted) = invitation.asserted.as_deref().filter(|_| trusted) {
+                    writer.field_parts(Name::PAssertedIdentity, &["<", asserted, ">"]);
+                }
                 writer.lines(|out| out.extend_from_slice(&invitation.lines));
                 writer.lines(|out| out.extend_from_slice(&credentials));
                 writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));

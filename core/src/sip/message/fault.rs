@@ -8,8 +8,8 @@ use super::Status;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Fault {
-    #[error("the message has {0} bytes, more than 65535")]
-    TooLong(usize),
+    #[error("the message has {has} bytes, more than {most}")]
+    TooLong { has: usize, most: usize },
     #[error("the message has more than {0} header fields")]
     TooManyHeaders(usize),
     #[error("the header part is not UTF-8")]
@@ -51,7 +51,7 @@ impl Fault {
     pub fn status(self) -> Status {
         match self {
             Fault::BadVersion => Status::VERSION_NOT_SUPPORTED,
-            Fault::TooLong(_) | Fault::TooManyHeaders(_) => Status::MESSAGE_TOO_LARGE,
+            Fault::TooLong { .. } | Fault::TooManyHeaders(_) => Status::MESSAGE_TOO_LARGE,
             _ => Status::BAD_REQUEST,
         }
     }

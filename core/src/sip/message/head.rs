@@ -98,6 +98,11 @@ impl<'a> Head<'a> {
         Some(self.fields.value(found))
     }
 
+    /// How many header lines there are.
+    pub fn header_count(&self) -> usize {
+        self.fields.count
+    }
+
     /// All header lines: name, its text as it was sent, value.
     pub fn all(&self) -> impl Iterator<Item = (Name, &'a str, &'a str)> {
         self.fields.all().map(|field| (field.name, self.fields.name(field), self.fields.value(field)))

@@ -53,7 +53,7 @@ enum StartLine<'a> {
 #[expect(clippy::result_large_err, reason = "messages are large alike, and passed by reference")]
 pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     if bytes.len() > MAX_MESSAGE {
-        return Err(Rejected::hopeless(Fault::TooLong(bytes.len())));
+        return Err(Rejected::hopeless(Fault::TooLong { has: bytes.len(), most: MAX_MESSAGE }));
     }
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let bytes = bytes.get(start..).unwrap_or_default();
