@@ -115,7 +115,7 @@ impl Gate {
             Err(Refusal::Unreadable) => Verdict::Unreadable,
             Err(Refusal::Failed) => {
                 self.lockout.failed(now, attempt.address);
-                Verdict::Failed(self.challenges(now, attempt, false), claimed_name(value))
+                Verdict::Failed(self.challenges(now, attempt, false), claimed_name(value, users))
             }
         }
     }
@@ -328,9 +328,19 @@ fn quoted(value: &str) -> String {
 }
 
 /// The user name that a failed login claimed, fit for a log line: printable, short, without quotes.
-fn claimed_name(value: &str) -> String {
+///
+/// A hashed name is resolved where it is a user's, for an operator can do nothing with a hash.
+fn claimed_name(value: &str, users: &Directory) -> String {
     let all = Parameters::read_all(value).unwrap_or_default();
-    let name = all.first().and_then(|p| p.get("username").or_else(|| p.get("username*"))).unwrap_or("-");
+    let get = |name| all.first().and_then(|parameters: &Parameters<'_>| parameters.get(name));
+    let hashed = get("userhash").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let name = match get("username").or_else(|| get("username*")).unwrap_or("-") {
+        hash if hashed => {
+            let algorithm = get("algorithm").and_then(Algorithm::of);
+            algorithm.and_then(|algorithm| users.by_hash(algorithm, hash)).map_or("-", User::name)
+        }
+        name => name,
+    };
     name.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { '?' } else { c }).take(64).collect()
 }
 

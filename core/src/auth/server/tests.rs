@@ -137,6 +137,20 @@ fn wrong_pin_unknown_user_and_forged_nonce_look_the_same() {
 }
 
 #[test]
+fn a_failed_login_is_logged_under_the_name_that_a_hash_stands_for() {
+    let mut world = World::new();
+    let plain = format!("username=\"{}\"", GOOD.user);
+    let hash = |user: &str| GOOD.algorithm.hash(&[user.as_bytes(), REALM.as_bytes()]).as_str().to_owned();
+    for (user, logged) in [(GOOD.user, GOOD.user), ("nobody", "-")] {
+        let nonce = world.nonce();
+        let hashed = format!("username=\"{}\", userhash=true", hash(user));
+        let value = credentials(Login { pin: "0", ..GOOD }, &nonce, TARGET).replace(&plain, &hashed);
+        let verdict = world.judge(Some(&value), false);
+        assert!(matches!(&verdict, Verdict::Failed(_, name) if name == logged), "{verdict:?}");
+    }
+}
+
+#[test]
 fn too_many_failures_are_slowed_down() {
     let mut world = World::new();
     let nonce = world.nonce();
