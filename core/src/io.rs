@@ -179,19 +179,14 @@ impl Outbox {
     }
 
     /// Appends a datagram that `write` appends to the arena, and returns its bytes.
-    pub(crate) fn datagram(
-        &mut self,
-        socket: SocketId,
-        to: SocketAddr,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> &[u8] {
+    pub fn datagram(&mut self, socket: SocketId, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         let span = self.fill(write);
         self.entries.push(Entry::Datagram { socket, to, span });
         self.arena.get(span.start..span.end).unwrap_or_default()
     }
 
     /// Appends bytes for a connection that `write` appends to the arena; nothing is queued when it appends none.
-    pub(crate) fn write(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    pub fn write(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let span = self.fill(write);
         let length = span.end - span.start;
         if length > 0 {
@@ -201,7 +196,7 @@ impl Outbox {
     }
 
     /// Appends the closing of a connection.
-    pub(crate) fn close(&mut self, connection: ConnectionId, how: Close) {
+    pub fn close(&mut self, connection: ConnectionId, how: Close) {
         self.entries.push(Entry::Close { connection, how });
     }
 
@@ -211,7 +206,7 @@ impl Outbox {
     }
 
     /// Appends the word that draining is done.
-    pub(crate) fn drained(&mut self) {
+    pub fn drained(&mut self) {
         self.entries.push(Entry::Drained);
     }
 

@@ -1,12 +1,14 @@
 //! TLS on the server's side, driven by bytes (rustls with ring; TLS 1.2 and 1.3 only).
 //!
-//! The one exception to core's purity: keys and nonces come from the system, and rustls asks the system for the time
-//! when it issues session tickets. A tape of inputs is therefore taken inside of TLS, of the plain bytes.
+//! The one exception to core's purity: rustls draws keys and nonces from the system, and asks the system's clock how old
+//! session tickets are, when it issues and takes them and when their keys change (every six hours). Nothing else that it
+//! does depends on time. A tape of inputs is therefore taken inside of TLS, of the plain bytes.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 use thiserror::Error;
 
@@ -32,6 +34,8 @@ pub struct Acceptor(Arc<ServerConfig>);
 
 impl Acceptor {
     /// Takes a chain, the server's own certificate first, and its key.
+    ///
+    /// Fails if the key is not that of the certificate, or of a kind that is not supported.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -39,12 +43,14 @@ impl Acceptor {
         let bad = |e: rustls::Error| BadCertificate(e.to_string());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(bad)?
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(bad)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // What is needed to resume a session is kept by the client, encrypted: here it takes no memory.
+        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(bad)?;
         Ok(Self(Arc::new(config)))
     }
 
@@ -54,31 +60,44 @@ impl Acceptor {
             ServerConnection::new(self.0.clone()).map_err(|e| TlsFault::Protocol(e.to_string()))?;
         // The limit on what is written lies with the connection, which knows what the peer has taken.
         connection.set_buffer_limit(None);
-        Ok(Session { connection, started: false })
+        Ok(Session { connection, phase: Phase::Fresh })
     }
 }
 
-/// One TLS session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come in.
+    Fresh,
+    Running,
+    /// The client has said that it sends no more.
+    PeerClosed,
+}
+
+/// One TLS session. Of what comes in it holds no more than an incomplete record (18 KiB) or handshake message (64 KiB).
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: ServerConnection,
-    started: bool,
+    phase: Phase,
 }
 
 impl Session {
     /// Takes bytes from the wire and appends what they say to `plain`. Ask [`flush`](Self::flush) then, also after a
     /// fault: the alert that explains it lies there.
     pub(crate) fn received(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), TlsFault> {
-        if !self.started && !bytes.is_empty() {
-            self.started = true;
-            if bytes.first().is_some_and(u8::is_ascii_uppercase) {
+        if self.phase == Phase::Fresh
+            && let Some(first) = bytes.first()
+        {
+            // A method's first letter; records begin with 0x14 to 0x18.
+            if first.is_ascii_alphabetic() {
                 return Err(TlsFault::PlainHttp);
             }
+            self.phase = Phase::Running;
         }
+        let fault = |e: &dyn std::fmt::Display| TlsFault::Protocol(e.to_string());
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let fault = |e: &dyn std::fmt::Display| TlsFault::Protocol(e.to_string());
-            let read = self.connection.read_tls(&mut rest).map_err(|e| fault(&e))?;
+        // After close_notify nothing is read any more.
+        while !rest.is_empty() && self.phase == Phase::Running {
+            self.connection.read_tls(&mut rest).map_err(|e| fault(&e))?;
             let state = self.connection.process_new_packets().map_err(|e| fault(&e))?;
             let waiting = state.plaintext_bytes_to_read();
             if waiting > 0 {
@@ -87,20 +106,24 @@ impl Session {
                 let space = plain.get_mut(start..).unwrap_or_default();
                 self.connection.reader().read_exact(space).map_err(|e| fault(&e))?;
             }
-            // After close_notify nothing is read any more.
-            if read == 0 {
-                return Ok(());
+            if state.peer_has_closed() {
+                self.phase = Phase::PeerClosed;
             }
         }
         Ok(())
     }
 
-    /// Encrypts bytes for the peer.
+    /// Whether the client has said that it sends no more.
+    pub(crate) fn peer_closed(&self) -> bool {
+        self.phase == Phase::PeerClosed
+    }
+
+    /// Encrypts bytes for the peer; ask [`flush`](Self::flush) then.
     pub(crate) fn send(&mut self, plain: &[u8]) -> Result<(), TlsFault> {
         self.connection.writer().write_all(plain).map_err(|e| TlsFault::Protocol(e.to_string()))
     }
 
-    /// Says that nothing more will be sent.
+    /// Says that nothing more will be sent; ask [`flush`](Self::flush) then.
     pub(crate) fn close(&mut self) {
         self.connection.send_close_notify();
     }
@@ -115,3 +138,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

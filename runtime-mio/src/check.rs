@@ -2,14 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cordboard_core::config::{Config, Place};
 use cordboard_core::users::{Directory, UsersError};
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use toml_edit::Document;
+
+use crate::certificate::CertificateFiles;
 
 /// Checks the configuration and the files that it names, after printing it if that is wanted. Warnings go to
 /// standard error; the error has a line for each file that is wrong.
@@ -129,19 +127,7 @@ fn warn_of_users(path: &Path, directory: &Directory) {
 /// Whether certificate and key can be read and belong together.
 fn check_certificate(config_path: &Path, config: &Config) -> Result<(), String> {
     let (Some(certificate), Some(key)) = (&config.http.certificate, &config.http.key) else { return Ok(()) };
-    let (certificate, key) = (beside(config_path, certificate), beside(config_path, key));
-    let unreadable =
-        |path: &Path, error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", path.display());
-    let chain = CertificateDer::pem_file_iter(&certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(&certificate, &error))?;
-    if chain.is_empty() {
-        return Err(format!("{} has no certificate in PEM form", certificate.display()));
-    }
-    let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unreadable(&key, &error))?;
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map(drop)
-        .map_err(|error| format!("{} and {} cannot be used: {error}", certificate.display(), key.display()))
+    let files =
+        CertificateFiles { certificate: beside(config_path, certificate), key: beside(config_path, key) };
+    files.load().map(drop)
 }

@@ -18,7 +18,8 @@ use cordboard_core::{Controller, Report};
 use rustls_pki_types::CertificateDer;
 
 use crate::net::Machine;
-use crate::net::event_loop::{Bound, EventLoop, Host};
+use crate::net::bound::Bound;
+use crate::net::event_loop::{EventLoop, Host};
 use crate::serve::{Service, bind, epoch, seed};
 use crate::{certificate, log};
 

@@ -1,7 +1,10 @@
 //! Sockets and the loop that drives a protocol machine with them.
 
+pub(crate) mod bound;
+mod connections;
 pub(crate) mod event_loop;
 mod tcp;
+mod throttle;
 mod udp;
 
 use cordboard_core::io::{Input, Outbox, Wake};

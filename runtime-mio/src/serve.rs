@@ -8,12 +8,15 @@ use cordboard_core::config::Config;
 use cordboard_core::io::Input;
 use cordboard_core::tls::Acceptor;
 use cordboard_core::{Controller, Epoch, Report, Seed};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::certificate::CertificateFiles;
 use crate::check::{beside, read_config, read_users};
-use crate::net::event_loop::{Bound, EventLoop, Host};
+use crate::net::bound::Bound;
+use crate::net::event_loop::{EventLoop, Host};
 use crate::watch::Watch;
 use crate::{certificate, log};
 
@@ -23,14 +26,17 @@ const WATCH_TOKEN: usize = 1;
 /// Runs the service until it is told to end and its calls are over.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
     log::start("info");
+    raise_descriptor_limit();
     let mut config = read_config(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let users_file = beside(path, &config.users.file);
     let users = read_users(&users_file, config.realm())?;
-    let acceptor = certificate(path, &config)?;
+    let files = certificate_files(path, &config);
+    let acceptor = certificate(files.as_ref(), &config)?;
     let bound = bind(&mut config)?;
     let mut event_loop = EventLoop::new(bound).map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&event_loop, Some(users_file), config.realm().to_owned())?;
+    service.certificate = files;
     let mut controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
     let first = acceptor.into_iter().map(|acceptor| Input::Certificate(Box::new(acceptor))).collect();
     notify(&[NotifyState::Ready]);
@@ -39,20 +45,30 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+fn certificate_files(path: &Path, config: &Config) -> Option<CertificateFiles> {
+    let (Some(certificate), Some(key)) = (&config.http.certificate, &config.http.key) else { return None };
+    Some(CertificateFiles { certificate: beside(path, certificate), key: beside(path, key) })
+}
+
 /// The certificate for HTTPS, if there are HTTPS listeners.
-fn certificate(path: &Path, config: &Config) -> Result<Option<Acceptor>, String> {
+fn certificate(files: Option<&CertificateFiles>, config: &Config) -> Result<Option<Acceptor>, String> {
     if config.http.https.is_empty() {
         return Ok(None);
     }
-    match (&config.http.certificate, &config.http.key) {
-        (Some(certificate), Some(key)) => {
-            certificate::load(&beside(path, certificate), &beside(path, key)).map(Some)
-        }
-        _ => {
-            let mut names = vec!["localhost".to_owned()];
-            names.extend(config.http.https.iter().map(|address| address.ip().to_string()));
-            certificate::self_signed(names).map(|(acceptor, _)| Some(acceptor))
-        }
+    if let Some(files) = files {
+        return files.load().map(Some);
+    }
+    let mut names = vec!["localhost".to_owned()];
+    names.extend(config.http.https.iter().map(|address| address.ip().to_string()));
+    certificate::self_signed(names).map(|(acceptor, _)| Some(acceptor))
+}
+
+/// Lets the process have as many file descriptors as it may: each connection takes one.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of file descriptors stays as it is");
     }
 }
 
@@ -101,6 +117,8 @@ pub(crate) struct Service {
     users_file: Option<PathBuf>,
     watch: Option<Watch>,
     realm: String,
+    /// None where it is made at start, or there is none.
+    certificate: Option<CertificateFiles>,
     watchdog: Option<Duration>,
     ending: bool,
 }
@@ -121,8 +139,9 @@ impl Service {
                 None
             }
         });
+        // Twice as often as asked, so that one late turn is no reason to be killed.
         let watchdog = sd_notify::watchdog_enabled().map(|time| time / 2);
-        Ok(Self { signals, users_file, watch, realm, watchdog, ending: false })
+        Ok(Self { signals, users_file, watch, realm, certificate: None, watchdog, ending: false })
     }
 
     fn reload(&self) -> Option<Input<'static>> {
@@ -133,6 +152,19 @@ impl Service {
             }
             Err(wrong) => {
                 tracing::error!("the users stay as they were: {wrong}");
+                None
+            }
+        }
+    }
+
+    fn reload_certificate(&self) -> Option<Input<'static>> {
+        match self.certificate.as_ref()?.load() {
+            Ok(acceptor) => {
+                tracing::info!("the certificate was read again");
+                Some(Input::Certificate(Box::new(acceptor)))
+            }
+            Err(wrong) => {
+                tracing::error!("the certificate stays as it was: {wrong}");
                 None
             }
         }
@@ -148,7 +180,10 @@ impl Host for Service {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => inputs.extend(self.reload()),
+                SIGHUP => {
+                    inputs.extend(self.reload());
+                    inputs.extend(self.reload_certificate());
+                }
                 _ if self.ending => {
                     tracing::warn!("told to end twice: calls are left as they are");
                     std::process::exit(1);

@@ -17,7 +17,7 @@ use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
 use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Show};
 use crate::time::wheel::{TimerKey, Wheel};
-use crate::tls::{Acceptor, Session};
+use crate::tls::{Acceptor, Session, TlsFault};
 
 /// How many connections' time limits are looked at in one turn.
 const TIMERS_AT_ONCE: usize = 1024;
@@ -152,9 +152,17 @@ impl Streams {
                 let mut plain = std::mem::take(&mut self.plain);
                 plain.clear();
                 let fate = match session.received(bytes, &mut plain) {
-                    Ok(()) => self.serve(now, id, &plain, core, outbox),
+                    Ok(()) => self.serve_secure(now, id, &plain, core, outbox),
                     Err(fault) => {
                         outbox.report(Report::Tls { from: stream.peer, why: fault.to_string() });
+                        if fault == TlsFault::PlainHttp {
+                            // It understands no alert.
+                            stream.tls = None;
+                            let show = Show { format: Format::Xml, epoch: core.epoch };
+                            let answer = show.error(&Error::Http(Refusal::PlainHttp));
+                            self.reply.clear();
+                            stream.http.refuse(now, &answer.response(), &mut core.dates, &mut self.reply);
+                        }
                         Fate::Ends(Close::Flushed)
                     }
                 };
@@ -180,6 +188,24 @@ impl Streams {
             let fate = self.serve(now, id, &[], core, outbox);
             self.conclude(now, id, fate, outbox);
         }
+    }
+
+    /// Serves what came in by TLS. A client that sends no more gets its last answers and then the end.
+    fn serve_secure(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        plain: &[u8],
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) -> Fate {
+        let fate = self.serve(now, id, plain, core, outbox);
+        let done =
+            |stream: &Stream| stream.http.is_idle() && stream.tls.as_ref().is_some_and(Session::peer_closed);
+        if fate == Fate::Stays && self.streams.get(&id).is_some_and(done) {
+            return Fate::Ends(Close::Flushed);
+        }
+        fate
     }
 
     /// Answers requests as long as there are any and the client takes the answers.

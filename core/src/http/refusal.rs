@@ -11,6 +11,9 @@ pub(crate) enum Refusal {
     /// A TLS handshake came in where plain HTTP is spoken.
     #[error("the client speaks TLS, but this port speaks plain HTTP")]
     Tls,
+    /// A request came in by plain HTTP where TLS is spoken.
+    #[error("the client speaks plain HTTP, but this port speaks HTTPS")]
+    PlainHttp,
     /// It was not complete in time.
     #[error("the request was not complete in time")]
     TooSlow,
@@ -44,7 +47,7 @@ impl Refusal {
     /// The status that answers it.
     pub(crate) fn status(self) -> u16 {
         match self {
-            Refusal::Malformed(_) | Refusal::Tls => 400,
+            Refusal::Malformed(_) | Refusal::Tls | Refusal::PlainHttp => 400,
             Refusal::TooSlow => 408,
             Refusal::BodyTooLarge(_) => 413,
             Refusal::TargetTooLong => 414,

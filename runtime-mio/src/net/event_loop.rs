@@ -1,19 +1,21 @@
 //! The loop: waits for sockets, time and signals, hands them to the machine, and does what it says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cordboard_core::io::{Close, ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
+use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
 use cordboard_core::{Report, Tick};
-use mio::event::Source;
-use mio::net::{TcpListener, UdpSocket};
+use mio::event::{Event, Source};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
 use super::Machine;
-use super::tcp::{self, Connection, Got, Verdict};
-use super::udp::{self, Receiver, Sender};
+use super::bound::Bound;
+use super::connections::{Arrival, Connections, Departure};
+use super::throttle::Throttle;
+use super::udp::{Arrivals, Port, Rest};
 
 /// What the loop does besides driving the machine.
 pub(crate) trait Host {
@@ -21,7 +23,7 @@ pub(crate) trait Host {
     fn ready(&mut self, token: usize) -> Vec<Input<'static>>;
     /// The machine wants this in the log.
     fn report(&mut self, report: &Report);
-    /// Called at least this often; nothing by default.
+    /// Called at the start, and again when the time that it returned last is over; nothing by default.
     fn pulse(&mut self) -> Option<Duration> {
         None
     }
@@ -33,121 +35,84 @@ pub(crate) trait Host {
 const BATCHES_A_TURN: usize = 8;
 /// How many connections one listener may bring in a turn.
 const ACCEPTS_A_TURN: usize = 64;
+/// How often one connection may be read in a turn.
+const READS_A_TURN: usize = 4;
+/// How many bytes are read at once.
+const READ: usize = 64 * 1024;
+/// After so many inputs what came of them is done, at the latest.
+const INPUTS_AT_ONCE: usize = 64;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the last answers may take to be written, once the machine has drained.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Tokens below are the host's.
 pub(crate) const HOST_TOKENS: usize = 16;
-const SOCKET_TOKENS: usize = 1 << 16;
+const LISTENER_TOKENS: usize = 1 << 16;
 const CONNECTION_TOKENS: usize = 1 << 20;
 
 /// Sockets, connections and the clock of one machine.
 pub(crate) struct EventLoop {
     poll: Poll,
-    sockets: Vec<UdpSocket>,
-    addresses: Vec<SocketAddr>,
+    ports: Vec<Port>,
     listeners: Vec<TcpListener>,
-    connections: BTreeMap<u64, Connection>,
-    next_connection: u64,
-    lingering: VecDeque<(Instant, u64)>,
-    /// Sockets and listeners that may have more than was taken in their last turn.
+    connections: Connections,
+    /// Tokens of what may have more than was taken in its last turn.
     unfinished: Vec<usize>,
     accept_again: Option<Instant>,
+    next_pulse: Option<Instant>,
     start: Instant,
+    /// The time of this turn.
+    now: Instant,
     outbox: Outbox,
-    /// Taken out while what it holds is handed to the machine.
-    receiver: Option<Receiver>,
-    sender: Sender,
+    /// Inputs handed in since the outbox was emptied last.
+    inputs: usize,
+    /// What came of writing, to be told to the machine.
+    departures: VecDeque<(ConnectionId, Departure)>,
+    arrivals: Arrivals,
     buffer: Box<[u8]>,
-    /// What was written, to be told to the machine.
-    written: Vec<(ConnectionId, usize)>,
-    lost: Vec<ConnectionId>,
+    pauses: Throttle,
+    overflows: Throttle,
     drained: bool,
 }
 
-/// An address that cannot be listened on.
-#[derive(Debug)]
-pub(crate) struct BindError {
-    address: SocketAddr,
-    error: io::Error,
-}
-
-impl std::fmt::Display for BindError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.address, self.error)
-    }
-}
-
-/// Sockets and listeners that are bound, for one machine; a thread may be started with them.
-pub(crate) struct Bound {
-    sockets: Vec<UdpSocket>,
-    addresses: Vec<SocketAddr>,
-    listeners: Vec<TcpListener>,
-    stream_addresses: Vec<SocketAddr>,
-}
-
-impl Bound {
-    /// Binds everything. The order of the addresses is that of the machine's ids.
-    pub(crate) fn new(datagrams: &[SocketAddr], streams: &[SocketAddr]) -> Result<Self, BindError> {
-        let mut bound = Self {
-            sockets: Vec::new(),
-            addresses: Vec::new(),
-            listeners: Vec::new(),
-            stream_addresses: Vec::new(),
-        };
-        for address in datagrams.iter().copied() {
-            let wrong = |error| BindError { address, error };
-            let socket = udp::bind(address).map_err(wrong)?;
-            bound.addresses.push(socket.local_addr().map_err(wrong)?);
-            bound.sockets.push(socket);
-        }
-        for address in streams.iter().copied() {
-            let wrong = |error| BindError { address, error };
-            let listener = tcp::listen(address).map_err(wrong)?;
-            bound.stream_addresses.push(listener.local_addr().map_err(wrong)?);
-            bound.listeners.push(listener);
-        }
-        Ok(bound)
-    }
-
-    /// The addresses that the datagram sockets are really bound to.
-    pub(crate) fn datagram_addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The addresses that the listeners are really bound to.
-    pub(crate) fn stream_addresses(&self) -> &[SocketAddr] {
-        &self.stream_addresses
-    }
+/// Who is driven, and when it wants to be called next.
+struct Driven<'a, M, H> {
+    machine: &'a mut M,
+    host: &'a mut H,
+    wake: Wake,
 }
 
 impl EventLoop {
     /// A loop over bound sockets.
     pub(crate) fn new(bound: Bound) -> io::Result<Self> {
-        let Bound { mut sockets, addresses, mut listeners, .. } = bound;
+        let Bound { sockets, addresses, mut listeners, .. } = bound;
         let poll = Poll::new()?;
-        for (place, socket) in sockets.iter_mut().enumerate() {
-            poll.registry().register(socket, Token(HOST_TOKENS + place), Interest::READABLE)?;
-        }
+        let tokens = (HOST_TOKENS..).map(Token);
+        let ports = sockets.into_iter().zip(addresses).zip(tokens);
+        let ports =
+            ports.map(|((socket, address), token)| Port::new(socket, address, poll.registry(), token));
+        let ports = ports.collect::<io::Result<_>>()?;
         for (place, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener, Token(SOCKET_TOKENS + place), Interest::READABLE)?;
+            poll.registry().register(listener, Token(LISTENER_TOKENS + place), Interest::READABLE)?;
         }
+        let now = Instant::now();
         Ok(Self {
             poll,
-            sockets,
-            addresses,
+            ports,
             listeners,
-            connections: BTreeMap::new(),
-            next_connection: 0,
-            lingering: VecDeque::new(),
+            connections: Connections::new(CONNECTION_TOKENS),
             unfinished: Vec::new(),
             accept_again: None,
-            start: Instant::now(),
+            next_pulse: None,
+            start: now,
+            now,
             outbox: Outbox::new(),
-            receiver: Some(Receiver::new()),
-            sender: Sender::new(),
-            buffer: vec![0; 64 * 1024].into_boxed_slice(),
-            written: Vec::new(),
-            lost: Vec::new(),
+            inputs: 0,
+            departures: VecDeque::new(),
+            arrivals: Arrivals::new(),
+            buffer: vec![0; READ].into_boxed_slice(),
+            pauses: Throttle::default(),
+            overflows: Throttle::default(),
             drained: false,
         })
     }
@@ -157,230 +122,236 @@ impl EventLoop {
         self.poll.registry().register(source, Token(token), Interest::READABLE)
     }
 
-    /// The machine's time.
-    fn now(&self) -> Tick {
-        Tick::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
     /// Hands the machine its first inputs, and runs until it has drained.
-    pub(crate) fn run(
+    pub(crate) fn run<M: Machine, H: Host>(
         &mut self,
-        machine: &mut impl Machine,
-        host: &mut impl Host,
+        machine: &mut M,
+        host: &mut H,
         first: Vec<Input<'static>>,
     ) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        let mut wake = self.step(machine, host, Input::Timeout);
-        for input in first {
-            wake = self.step(machine, host, input);
-        }
+        let mut driven = Driven { machine, host, wake: Wake::Idle };
+        self.now = Instant::now();
+        self.pulse(driven.host);
+        self.hand_in(&mut driven, Input::Timeout);
+        first.into_iter().for_each(|input| self.hand_in(&mut driven, input));
+        self.settle(&mut driven);
         while !self.drained {
-            let timeout = self.timeout(wake, host.pulse());
-            match self.poll.poll(&mut events, timeout) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                other => other?,
-            }
-            for token in std::mem::take(&mut self.unfinished) {
-                wake = self.ready(token, machine, host, wake);
-            }
-            for event in &events {
-                let token = event.token().0;
-                if token < HOST_TOKENS {
-                    for input in host.ready(token) {
-                        wake = self.step(machine, host, input);
-                    }
-                    continue;
-                }
-                if token >= CONNECTION_TOKENS && event.is_writable() {
-                    wake = self.writable((token - CONNECTION_TOKENS) as u64, machine, host, wake);
-                }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    wake = self.ready(token, machine, host, wake);
-                }
-            }
-            self.end_lingering();
-            if matches!(wake, Wake::At(at, _) if at <= self.now()) {
-                wake = self.step(machine, host, Input::Timeout);
-            }
+            let timeout = self.timeout(driven.wake);
+            self.wait(&mut events, timeout)?;
+            self.turn(&events, &mut driven);
         }
-        self.flush_all();
+        self.bid_farewell(&mut events)
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => events.clear(),
+            other => other?,
+        }
+        self.now = Instant::now();
         Ok(())
     }
 
-    fn timeout(&mut self, wake: Wake, pulse: Option<Duration>) -> Option<Duration> {
-        if !self.unfinished.is_empty() {
-            return Some(Duration::ZERO);
+    /// Takes what has come in, from each source for a bounded time, and does what has become due.
+    fn turn<M: Machine, H: Host>(&mut self, events: &Events, driven: &mut Driven<'_, M, H>) {
+        for token in std::mem::take(&mut self.unfinished) {
+            self.readable(token, true, driven);
         }
+        for event in events {
+            self.ready(event, driven);
+        }
+        // An answer that is there already comes before the timer that waits for it.
+        if matches!(driven.wake, Wake::At(at, _) if at <= self.tick()) {
+            self.hand_in(driven, Input::Timeout);
+        }
+        self.settle(driven);
+        self.connections.expire(self.now);
+        if self.next_pulse.is_some_and(|next| next <= self.now) {
+            self.pulse(driven.host);
+        }
+    }
+
+    fn ready<M: Machine, H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
+        let token = event.token().0;
+        if token < HOST_TOKENS {
+            for input in driven.host.ready(token) {
+                self.hand_in(driven, input);
+            }
+            return;
+        }
+        if token >= CONNECTION_TOKENS && event.is_writable() {
+            let id = self.connections.named(token);
+            let departure = self.connections.flush(id, self.now);
+            self.departures.push_back((id, departure));
+        }
+        let ended = event.is_read_closed() || event.is_error();
+        if event.is_readable() || ended {
+            self.readable(token, ended, driven);
+        }
+    }
+
+    fn pulse(&mut self, host: &mut impl Host) {
+        self.next_pulse = host.pulse().and_then(|after| self.now.checked_add(after));
+    }
+
+    /// The machine's time.
+    fn tick(&self) -> Tick {
+        Tick::from_micros(u64::try_from((self.now - self.start).as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// How long nothing is to be done unless something comes in; `None` for ever.
+    fn timeout(&mut self, wake: Wake) -> Option<Duration> {
         let now = Instant::now();
         if self.accept_again.is_some_and(|again| again <= now) {
             self.accept_again = None;
-            self.unfinished.extend((0..self.listeners.len()).map(|place| SOCKET_TOKENS + place));
+            self.unfinished.extend((0..self.listeners.len()).map(|place| LISTENER_TOKENS + place));
+        }
+        if !self.unfinished.is_empty() {
             return Some(Duration::ZERO);
         }
         let machine = match wake {
             Wake::Idle => None,
-            Wake::At(at, _) => Some(at - self.now()),
+            Wake::At(at, _) => self.start.checked_add(Duration::from_micros(at.as_micros())),
         };
-        let lingering = self.lingering.front().map(|(until, _)| until.saturating_duration_since(now));
-        let accepting = self.accept_again.map(|again| again.saturating_duration_since(now));
-        let earliest = [machine, lingering, accepting, pulse].into_iter().flatten().min()?;
+        let times = [machine, self.connections.next_end(), self.accept_again, self.next_pulse];
+        let left = times.into_iter().flatten().min()?.saturating_duration_since(now);
         // The system waits in milliseconds: rounded up, or the loop would spin through the last one.
-        Some(Duration::from_millis(u64::try_from(earliest.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)))
+        Some(Duration::from_millis(u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)))
     }
 
-    fn ready(&mut self, token: usize, machine: &mut impl Machine, host: &mut impl Host, wake: Wake) -> Wake {
-        if token >= CONNECTION_TOKENS {
-            self.readable((token - CONNECTION_TOKENS) as u64, machine, host, wake)
-        } else if token >= SOCKET_TOKENS {
-            self.accept(token - SOCKET_TOKENS, machine, host, wake)
+    /// Takes what came in; `ended` if a short read does not mean that nothing is left, because the end may be.
+    fn readable<M: Machine, H: Host>(&mut self, token: usize, ended: bool, driven: &mut Driven<'_, M, H>) {
+        let rest = if token >= CONNECTION_TOKENS {
+            self.read(self.connections.named(token), ended, driven)
+        } else if token >= LISTENER_TOKENS {
+            self.accept(token - LISTENER_TOKENS, driven)
         } else {
-            self.receive(token - HOST_TOKENS, machine, host, wake)
+            self.receive(token - HOST_TOKENS, driven)
+        };
+        if rest == Rest::Perhaps {
+            self.unfinished.push(token);
         }
     }
 
-    fn receive(
-        &mut self,
-        place: usize,
-        machine: &mut impl Machine,
-        host: &mut impl Host,
-        mut wake: Wake,
-    ) -> Wake {
+    fn receive<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        let mut rest = Rest::Perhaps;
         for _ in 0..BATCHES_A_TURN {
-            let Some(socket) = self.sockets.get(place) else { return wake };
-            let Some(mut receiver) = self.receiver.take() else { return wake };
-            let full = receiver.receive(socket);
-            let id = SocketId(place as u16);
+            let Some(port) = self.ports.get_mut(place) else { break };
+            rest = port.receive(&mut arrivals);
+            let (own, socket) = (port.address(), SocketId(place as u16));
             let datagrams: Vec<Datagram<'_>> =
-                receiver.datagrams().map(|(from, bytes)| Datagram { socket: id, from, bytes }).collect();
-            if let Some(own) = self.addresses.get(place).copied() {
-                datagrams.iter().for_each(|datagram| host.passed(datagram.from, own, datagram.bytes));
-            }
+                arrivals.datagrams().map(|(from, bytes)| Datagram { socket, from, bytes }).collect();
+            datagrams.iter().for_each(|datagram| driven.host.passed(datagram.from, own, datagram.bytes));
             if !datagrams.is_empty() {
-                wake = self.step(machine, host, Input::Datagrams(&datagrams));
+                self.inputs += datagrams.len();
+                self.hand_in(driven, Input::Datagrams(&datagrams));
             }
-            drop(datagrams);
-            self.receiver = Some(receiver);
-            if !full {
-                return wake;
+            if rest == Rest::Nothing {
+                break;
             }
         }
-        self.unfinished.push(HOST_TOKENS + place);
-        wake
+        self.arrivals = arrivals;
+        rest
     }
 
-    fn accept(
-        &mut self,
-        place: usize,
-        machine: &mut impl Machine,
-        host: &mut impl Host,
-        mut wake: Wake,
-    ) -> Wake {
+    fn accept<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
         for _ in 0..ACCEPTS_A_TURN {
-            let Some(listener) = self.listeners.get(place) else { return wake };
-            let (mut stream, peer) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return wake,
+            let Some(listener) = self.listeners.get(place) else { return Rest::Nothing };
+            let accepted = match listener.accept() {
+                Ok((stream, peer)) => {
+                    self.connections.adopt(stream, self.poll.registry()).map(|connection| (connection, peer))
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {
                     continue;
                 }
-                // Out of file descriptors or memory: those waiting are taken when there is room again.
-                Err(e) => {
-                    tracing::warn!(error = %e, "accepting pauses");
-                    self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-                    return wake;
-                }
+                Err(e) => Err(e),
             };
-            let id = self.next_connection;
-            self.next_connection += 1;
-            if let Err(e) = stream.set_nodelay(true) {
-                tracing::debug!(error = %e, "TCP_NODELAY");
+            match accepted {
+                Ok((connection, peer)) => {
+                    let listener = ListenerId(place as u16);
+                    self.hand_in(driven, Input::Accepted { listener, connection, peer });
+                }
+                // Out of file descriptors or memory: those waiting are taken when there is room again.
+                Err(error) => {
+                    if let Some(times) = self.pauses.admit(self.now, 1) {
+                        tracing::warn!(%error, times, "accepting connections pauses");
+                    }
+                    self.accept_again = Some(self.now + ACCEPT_PAUSE);
+                    return Rest::Nothing;
+                }
             }
-            let token = Token(CONNECTION_TOKENS + id as usize);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if let Err(e) = self.poll.registry().register(&mut stream, token, interest) {
-                tracing::warn!(error = %e, "a connection cannot be watched");
-                continue;
-            }
-            self.connections.insert(id, Connection::new(stream));
-            let (listener, connection) = (ListenerId(place as u16), ConnectionId(id));
-            wake = self.step(machine, host, Input::Accepted { listener, connection, peer });
         }
-        self.unfinished.push(SOCKET_TOKENS + place);
-        wake
+        Rest::Perhaps
     }
 
-    fn readable(
+    fn read<M: Machine, H: Host>(
         &mut self,
-        id: u64,
-        machine: &mut impl Machine,
-        host: &mut impl Host,
-        mut wake: Wake,
-    ) -> Wake {
+        id: ConnectionId,
+        ended: bool,
+        driven: &mut Driven<'_, M, H>,
+    ) -> Rest {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(connection) = self.connections.get_mut(&id) {
-            if !connection.is_open() {
-                if connection.discard(&mut buffer) == Verdict::Drop {
-                    self.connections.remove(&id);
-                }
-                break;
-            }
-            match connection.read(&mut buffer) {
-                Got::Bytes(length) => {
+        let mut rest = Rest::Perhaps;
+        for _ in 0..READS_A_TURN {
+            match self.connections.read(id, &mut buffer) {
+                Arrival::Bytes(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    wake = self.step(machine, host, Input::Received { connection: ConnectionId(id), bytes });
+                    self.hand_in(driven, Input::Received { connection: id, bytes });
                     // A short read has emptied the socket: what comes later raises a new event.
-                    if length < buffer.len() && self.connections.get(&id).is_some_and(Connection::is_open) {
+                    if length < buffer.len() && !ended {
+                        rest = Rest::Nothing;
                         break;
                     }
                 }
-                Got::Nothing => break,
-                Got::End => {
-                    self.connections.remove(&id);
-                    wake = self.step(machine, host, Input::Lost { connection: ConnectionId(id) });
+                Arrival::Discarded => {}
+                Arrival::End => {
+                    // The answer to the last bytes goes out before nobody knows the connection any more.
+                    self.settle(driven);
+                    if self.connections.end(id, self.now) {
+                        self.hand_in(driven, Input::Lost { connection: id });
+                    }
+                    rest = Rest::Nothing;
+                    break;
+                }
+                Arrival::Lost => {
+                    self.hand_in(driven, Input::Lost { connection: id });
+                    rest = Rest::Nothing;
+                    break;
+                }
+                Arrival::Nothing => {
+                    rest = Rest::Nothing;
+                    break;
                 }
             }
         }
         self.buffer = buffer;
-        wake
+        rest
     }
 
-    fn writable(&mut self, id: u64, machine: &mut impl Machine, host: &mut impl Host, wake: Wake) -> Wake {
-        let Some(connection) = self.connections.get_mut(&id) else { return wake };
-        match connection.flush() {
-            Ok(0) => wake,
-            Ok(bytes) => {
-                self.finish(id);
-                let open = self.connections.get(&id).is_some_and(Connection::is_open);
-                if !open {
-                    return wake;
-                }
-                self.step(machine, host, Input::Written { connection: ConnectionId(id), bytes })
-            }
-            Err(_) => self.broke(id, machine, host, wake),
+    /// Hands one input in. What comes of it is done with that of others, together and in order.
+    fn hand_in<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>, input: Input<'_>) {
+        driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
+        self.inputs += 1;
+        if self.inputs >= INPUTS_AT_ONCE {
+            self.settle(driven);
         }
     }
 
-    fn broke(&mut self, id: u64, machine: &mut impl Machine, host: &mut impl Host, wake: Wake) -> Wake {
-        match self.connections.remove(&id) {
-            Some(connection) if connection.is_open() => {
-                self.step(machine, host, Input::Lost { connection: ConnectionId(id) })
-            }
-            _ => wake,
-        }
-    }
-
-    /// Hands one input in and does everything that comes of it.
-    fn step(&mut self, machine: &mut impl Machine, host: &mut impl Host, input: Input<'_>) -> Wake {
-        let mut wake = machine.handle(self.now(), input, &mut self.outbox);
+    /// Does everything that the machine said, and what it says to that.
+    fn settle<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         loop {
-            self.perform(host);
-            if let Some((connection, bytes)) = self.written.pop() {
-                wake = machine.handle(self.now(), Input::Written { connection, bytes }, &mut self.outbox);
-            } else if let Some(connection) = self.lost.pop() {
-                wake = machine.handle(self.now(), Input::Lost { connection }, &mut self.outbox);
-            } else {
-                return wake;
-            }
+            self.inputs = 0;
+            self.perform(driven.host);
+            let Some((connection, departure)) = self.departures.pop_front() else { return };
+            let input = match departure {
+                Departure::Written(bytes) => Input::Written { connection, bytes },
+                Departure::Lost => Input::Lost { connection },
+                Departure::Nothing => continue,
+            };
+            driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
         }
     }
 
@@ -389,95 +360,64 @@ impl EventLoop {
         if self.outbox.is_empty() {
             return;
         }
-        let outbox = std::mem::take(&mut self.outbox);
+        let mut outbox = std::mem::take(&mut self.outbox);
         let mut batch: Vec<(SocketAddr, &[u8])> = Vec::new();
         let mut batch_socket = SocketId(0);
         for output in outbox.outputs() {
-            if let Output::Datagram { socket, to, bytes } = output {
-                if socket != batch_socket {
-                    self.send(batch_socket, &mut batch, host);
-                    batch_socket = socket;
-                }
-                batch.push((to, bytes));
-                continue;
-            }
-            self.send(batch_socket, &mut batch, host);
             match output {
-                Output::Write { connection, bytes } => self.write(connection, bytes),
-                Output::Close { connection, how } => self.close(connection, how),
+                Output::Datagram { socket, to, bytes } => {
+                    if socket != batch_socket {
+                        self.send(batch_socket, &mut batch, host);
+                        batch_socket = socket;
+                    }
+                    batch.push((to, bytes));
+                }
+                // The log is nothing that the datagrams before would have to go out for.
                 Output::Report(report) => host.report(report),
+                Output::Write { connection, bytes } => {
+                    self.send(batch_socket, &mut batch, host);
+                    let departure = self.connections.write(connection, bytes, self.poll.registry());
+                    self.departures.push_back((connection, departure));
+                }
+                Output::Close { connection, how } => {
+                    self.send(batch_socket, &mut batch, host);
+                    self.connections.close(connection, how, self.now);
+                }
                 Output::Drained => self.drained = true,
-                _ => {}
+                other => tracing::error!(?other, "this runtime cannot do what core asks for"),
             }
         }
         self.send(batch_socket, &mut batch, host);
-        drop(batch);
+        outbox.clear();
         self.outbox = outbox;
-        self.outbox.clear();
     }
 
     fn send(&mut self, socket: SocketId, batch: &mut Vec<(SocketAddr, &[u8])>, host: &mut impl Host) {
-        let place = usize::from(socket.0);
-        if let (Some(socket), Some(own), false) =
-            (self.sockets.get(place), self.addresses.get(place), batch.is_empty())
-        {
-            batch.iter().for_each(|(to, bytes)| host.passed(*own, *to, bytes));
-            self.sender.send(socket, batch);
+        if let (Some(port), false) = (self.ports.get_mut(usize::from(socket.0)), batch.is_empty()) {
+            batch.iter().for_each(|(to, bytes)| host.passed(port.address(), *to, bytes));
+            let lost = port.send(batch);
+            if lost > 0
+                && let Some(datagrams) = self.overflows.admit(self.now, lost as u64)
+            {
+                tracing::warn!(datagrams, "datagrams are lost: the system has no room for them");
+            }
         }
         batch.clear();
     }
 
-    fn write(&mut self, id: ConnectionId, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(&id.0) else { return };
-        match connection.write(bytes) {
-            Ok(0) => {}
-            Ok(length) => self.written.push((id, length)),
-            Err(_) => {
-                self.connections.remove(&id.0);
-                self.lost.push(id);
+    /// After the last call: what waits is written, for a bounded time.
+    fn bid_farewell(&mut self, events: &mut Events) -> io::Result<()> {
+        self.listeners.clear();
+        let until = self.now + FAREWELL;
+        while self.connections.keep_waiting() && self.now < until {
+            self.wait(events, Some(until.saturating_duration_since(self.now)))?;
+            for event in events.iter().filter(|event| event.token().0 >= CONNECTION_TOKENS) {
+                self.connections.flush(self.connections.named(event.token().0), self.now);
             }
         }
-    }
-
-    fn close(&mut self, id: ConnectionId, how: Close) {
-        match how {
-            Close::Now => drop(self.connections.remove(&id.0)),
-            Close::Flushed => {
-                if let Some(connection) = self.connections.get_mut(&id.0) {
-                    connection.close();
-                }
-                self.finish(id.0);
-                // Bytes that came in before the close are thrown away in the next turn.
-                self.unfinished.push(CONNECTION_TOKENS + id.0 as usize);
-            }
-        }
-    }
-
-    fn finish(&mut self, id: u64) {
-        if let Some(until) = self.connections.get_mut(&id).and_then(Connection::try_finish) {
-            self.lingering.push_back((until, id));
-        }
-    }
-
-    fn end_lingering(&mut self) {
-        let now = Instant::now();
-        while let Some((until, id)) = self.lingering.front().copied() {
-            if until > now {
-                return;
-            }
-            self.lingering.pop_front();
-            if self.connections.get(&id).is_some_and(|connection| connection.is_over(now)) {
-                self.connections.remove(&id);
-            }
-        }
-    }
-
-    /// Before the end: what can still be written is.
-    fn flush_all(&mut self) {
-        for connection in self.connections.values_mut() {
-            if let Err(e) = connection.flush() {
-                tracing::debug!(error = %e, "a last answer was not written");
-            }
-        }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

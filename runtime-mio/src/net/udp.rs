@@ -5,15 +5,37 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
+};
 
 /// Datagrams in one system call.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// The longest datagram there is.
 const LONGEST: usize = 65_536;
 /// What is asked for as socket buffers: bursts of thousands of calls must not be lost between two wake-ups.
 const SOCKET_BUFFER: usize = 4 << 20;
+
+/// A socket that is driven.
+pub(super) struct Port {
+    socket: UdpSocket,
+    address: SocketAddr,
+    /// The system writes into them how long an address is, and takes that for the room there is the next time: a socket
+    /// of the other family must not use the same.
+    inbound: MultiHeaders<SockaddrStorage>,
+    outbound: MultiHeaders<SockaddrStorage>,
+}
+
+/// Whether a socket was read empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It was: what comes next raises an event.
+    Nothing,
+    /// More may be there, of which no event will tell.
+    Perhaps,
+}
 
 /// Binds a socket with large buffers.
 pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -21,64 +43,96 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // The system may grant less; a smaller buffer is no reason not to start.
-    if let Err(e) =
-        socket.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| socket.set_send_buffer_size(SOCKET_BUFFER))
-    {
-        tracing::debug!(error = %e, "socket buffers stay as they are");
-    }
+    enlarge_buffers(&socket);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Where datagrams are received.
-pub(super) struct Receiver {
-    buffer: Box<[u8]>,
-    headers: MultiHeaders<SockaddrStorage>,
-    /// Where each came from and how long it is.
-    received: Vec<(SocketAddr, usize)>,
-}
-
-impl Receiver {
-    pub(super) fn new() -> Self {
-        Self {
-            buffer: vec![0; BATCH * LONGEST].into_boxed_slice(),
-            headers: MultiHeaders::preallocate(BATCH, None),
-            received: Vec::with_capacity(BATCH),
-        }
+impl Port {
+    /// Takes over a bound socket and has its readiness to be read told under this token.
+    pub(super) fn new(
+        mut socket: UdpSocket,
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        let headers = || MultiHeaders::preallocate(BATCH, None);
+        Ok(Self { socket, address, inbound: headers(), outbound: headers() })
     }
 
-    /// Receives what is there, up to a batch. Whether the batch was full, so that more may be there.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> bool {
-        self.received.clear();
-        let Self { buffer, headers, received } = self;
+    /// What it is really bound to.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes what has come in, up to a batch.
+    pub(super) fn receive(&mut self, arrivals: &mut Arrivals) -> Rest {
+        let Arrivals { buffer, taken } = arrivals;
+        taken.clear();
         let mut slices: Vec<[IoSliceMut<'_>; 1]> =
             buffer.chunks_mut(LONGEST).map(|chunk| [IoSliceMut::new(chunk)]).collect();
-        match recvmmsg(socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+        let flags = MsgFlags::MSG_DONTWAIT;
+        match recvmmsg(self.socket.as_raw_fd(), &mut self.inbound, slices.iter_mut(), flags, None) {
             Ok(results) => {
-                let all =
-                    results.map(|result| (result.address.as_ref().and_then(socket_address), result.bytes));
-                // A datagram without an address cannot be answered; UDP has none.
+                // Without a sender's address, which UDP always has, nothing could be made of a datagram.
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                received.extend(all.map(|(address, length)| (address.unwrap_or(nowhere), length)));
+                taken.extend(results.map(|result| {
+                    (result.address.as_ref().and_then(socket_address).unwrap_or(nowhere), result.bytes)
+                }));
+                if taken.len() < BATCH { Rest::Nothing } else { Rest::Perhaps }
             }
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // ICMP errors of earlier datagrams come back here: the transaction's own timers deal with that peer.
-            Err(e) => {
-                tracing::debug!(error = %e, "receiving datagrams");
-                return true;
+            Err(Errno::EAGAIN) => Rest::Nothing,
+            Err(Errno::EINTR) => Rest::Perhaps,
+            // What ICMP says of earlier datagrams comes back here; their transactions have timers of their own.
+            Err(error) => {
+                tracing::debug!(%error, "receiving datagrams");
+                Rest::Perhaps
             }
         }
-        received.len() == BATCH
     }
 
-    /// What the last [`receive`](Self::receive) brought.
-    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.received
-            .iter()
-            .zip(self.buffer.chunks(LONGEST))
-            .map(|((from, length), chunk)| (*from, chunk.get(..*length).unwrap_or_default()))
+    /// Sends datagrams in order, and returns how many the system had no room for. One that cannot be sent for another
+    /// reason counts as lost on the way, without holding up those behind it.
+    pub(super) fn send(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> usize {
+        let mut rest = datagrams;
+        while let Some((to, _)) = rest.first() {
+            let done = match self.send_batch(rest) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => return rest.len(),
+                Err(error) => {
+                    tracing::debug!(%error, %to, "sending a datagram");
+                    1
+                }
+            };
+            rest = rest.get(done..).unwrap_or_default();
+        }
+        0
+    }
+
+    /// How many of the first batch were sent: the error is that of the first one.
+    fn send_batch(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> nix::Result<usize> {
+        let batch = datagrams.get(..BATCH).unwrap_or(datagrams);
+        let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
+        let addresses: Vec<Option<SockaddrStorage>> =
+            batch.iter().map(|(to, _)| Some((*to).into())).collect();
+        let no_control: [ControlMessage<'_>; 0] = [];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        sendmmsg(self.socket.as_raw_fd(), &mut self.outbound, slices.iter(), &addresses, no_control, flags)
+            .map(Iterator::count)
+    }
+}
+
+/// A smaller buffer is no reason not to start. Only who may administer the network gets past the system's limit.
+fn enlarge_buffers(socket: &socket2::Socket) {
+    let received = setsockopt(socket, sockopt::RcvBufForce, &SOCKET_BUFFER)
+        .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &SOCKET_BUFFER));
+    let sent = setsockopt(socket, sockopt::SndBufForce, &SOCKET_BUFFER)
+        .or_else(|_| setsockopt(socket, sockopt::SndBuf, &SOCKET_BUFFER));
+    if let Err(error) = received.and(sent) {
+        tracing::debug!(%error, "socket buffers stay as they are");
     }
 }
 
@@ -89,45 +143,128 @@ fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
 }
 
-/// Sends datagrams in order, as many in a system call as fit.
-pub(super) struct Sender {
-    headers: MultiHeaders<SockaddrStorage>,
+/// The datagrams that one [`Port::receive`] took, for all sockets in turn.
+#[derive(Default)]
+pub(super) struct Arrivals {
+    buffer: Box<[u8]>,
+    /// Where each came from and how long it is.
+    taken: Vec<(SocketAddr, usize)>,
 }
 
-impl Sender {
+impl Arrivals {
+    /// Room for a batch of the longest datagrams; the system gives memory only for what is really written.
     pub(super) fn new() -> Self {
-        Self { headers: MultiHeaders::preallocate(BATCH, None) }
+        Self { buffer: vec![0; BATCH * LONGEST].into_boxed_slice(), taken: Vec::with_capacity(BATCH) }
     }
 
-    /// Sends them all. One that cannot be sent counts as lost on the way: its transaction sends it again.
-    pub(super) fn send(&mut self, socket: &UdpSocket, datagrams: &[(SocketAddr, &[u8])]) {
-        let mut rest = datagrams;
-        while !rest.is_empty() {
-            let batch = rest.get(..BATCH.min(rest.len())).unwrap_or_default();
-            let slices: Vec<[IoSlice<'_>; 1]> =
-                batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
-            let addresses: Vec<Option<SockaddrStorage>> =
-                batch.iter().map(|(to, _)| Some((*to).into())).collect();
-            let no_control: [ControlMessage<'_>; 0] = [];
-            let flags = MsgFlags::MSG_DONTWAIT;
-            let sent =
-                sendmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter(), &addresses, no_control, flags);
-            let done = match sent {
-                Ok(results) => results.count().max(1),
-                Err(Errno::EINTR) => 0,
-                Err(Errno::EAGAIN) => {
-                    tracing::warn!(
-                        datagrams = rest.len(),
-                        "the socket's send buffer is full, datagrams are lost"
-                    );
-                    return;
-                }
-                Err(e) => {
-                    tracing::debug!(error = %e, to = ?batch.first().map(|(to, _)| to), "sending a datagram");
-                    1
-                }
-            };
-            rest = rest.get(done..).unwrap_or_default();
+    /// Who sent what, oldest first.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        self.taken
+            .iter()
+            .zip(self.buffer.chunks(LONGEST))
+            .map(|((from, length), chunk)| (*from, chunk.get(..*length).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::time::Duration;
+
+    type Received = Vec<(SocketAddr, Vec<u8>)>;
+
+    struct Station {
+        poll: Poll,
+        port: Port,
+    }
+
+    impl Station {
+        fn on(address: &str) -> Self {
+            let socket = bind(address.parse().expect("an address")).expect("a free port");
+            let own = socket.local_addr().expect("an address");
+            let poll = Poll::new().expect("a poll");
+            let port = Port::new(socket, own, poll.registry(), Token(0)).expect("registered");
+            Self { poll, port }
         }
+
+        fn on_loopback() -> Self {
+            Self::on("127.0.0.1:0")
+        }
+
+        /// Receives until there are so many.
+        fn receive(&mut self, arrivals: &mut Arrivals, count: usize) -> Received {
+            let mut received = Vec::new();
+            let mut events = Events::with_capacity(1);
+            while received.len() < count {
+                self.poll.poll(&mut events, Some(Duration::from_secs(10))).expect("polled");
+                assert!(!events.is_empty(), "{} of {count} datagrams came", received.len());
+                loop {
+                    let rest = self.port.receive(arrivals);
+                    received.extend(arrivals.datagrams().map(|(from, bytes)| (from, bytes.to_vec())));
+                    if rest == Rest::Nothing {
+                        break;
+                    }
+                }
+            }
+            received
+        }
+    }
+
+    #[test]
+    fn more_datagrams_than_a_batch_arrive_in_order() {
+        let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
+        let texts: Vec<String> = (0..150).map(|n| format!("datagram {n}")).collect();
+        let datagrams: Vec<_> = texts.iter().map(|text| (to.port.address(), text.as_bytes())).collect();
+        assert_eq!(from.port.send(&datagrams), 0);
+        let received = to.receive(&mut Arrivals::new(), texts.len());
+        let expected: Received =
+            texts.iter().map(|text| (from.port.address(), text.clone().into_bytes())).collect();
+        assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
+        let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
+        let too_long = vec![b'x'; LONGEST];
+        let good = to.port.address();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        from.port.send(&[(good, b"a"), (good, &too_long), (nowhere, b"x"), (good, b"b")]);
+        let received = to.receive(&mut Arrivals::new(), 2);
+        assert_eq!(received, [(from.port.address(), b"a".to_vec()), (from.port.address(), b"b".to_vec())]);
+    }
+
+    #[test]
+    fn sending_to_a_closed_port_disturbs_nothing() {
+        let mut station = Station::on_loopback();
+        let closed = Station::on_loopback().port.address();
+        for _ in 0..3 {
+            assert_eq!(station.port.send(&[(closed, b"is anybody there?")]), 0);
+        }
+        let own = station.port.address();
+        assert_eq!(station.port.send(&[(own, b"I am")]), 0);
+        assert_eq!(station.receive(&mut Arrivals::new(), 1), [(own, b"I am".to_vec())]);
+    }
+
+    #[test]
+    fn sockets_of_both_families_share_the_room_for_arrivals() {
+        let (mut v4, mut v6) = (Station::on_loopback(), Station::on("[::1]:0"));
+        let mut arrivals = Arrivals::new();
+        for _ in 0..2 {
+            for station in [&mut v4, &mut v6] {
+                let own = station.port.address();
+                station.port.send(&[(own, b"to myself")]);
+                assert_eq!(station.receive(&mut arrivals, 1), [(own, b"to myself".to_vec())]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_and_the_empty_datagram_arrive_whole() {
+        let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
+        let longest = vec![b'x'; 65_507];
+        from.port.send(&[(to.port.address(), &longest), (to.port.address(), b"")]);
+        let received = to.receive(&mut Arrivals::new(), 2);
+        assert_eq!(received, [(from.port.address(), longest), (from.port.address(), Vec::new())]);
     }
 }
