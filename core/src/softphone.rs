@@ -9,5 +9,5 @@ mod phone;
 mod temper;
 
 pub use exchange::{Challenge, Exchange, ExchangeConfig, Subscriber};
-pub use phone::{Phone, PhoneConfig, PhoneState};
-pub use temper::{Notices, Notify, Pickup, Referral, Temper};
+pub use phone::{Phone, PhoneCensus, PhoneConfig, PhoneCounts, PhoneState};
+pub use temper::{Notices, Notify, Pickup, Referral, Temper, WhenLeft};

@@ -9,7 +9,8 @@ use cordboard_core::digest::{Algorithm, Verifiers};
 use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
 use cordboard_core::sip::message::{Message, parse};
 use cordboard_core::softphone::{
-    Challenge, Exchange, ExchangeConfig, Phone, PhoneConfig, PhoneState, Subscriber, Temper,
+    Challenge, Exchange, ExchangeConfig, Phone, PhoneCensus, PhoneConfig, PhoneCounts, PhoneState,
+    Subscriber, Temper,
 };
 use cordboard_core::users::{Directory, SipCredentials, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
@@ -32,6 +33,31 @@ enum Place {
 /// What is lost on the way: each datagram whose number, from the start, the function names.
 pub type Loss = fn(u64) -> bool;
 
+/// How badly datagrams travel, always in the same way for the same seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// What all of it depends on.
+    pub seed: u64,
+    /// How many of a hundred are lost.
+    pub lost: u64,
+    /// How many of a hundred arrive twice.
+    pub doubled: u64,
+    /// The most milliseconds that one takes longer, so that others overtake it.
+    pub late: u64,
+}
+
+impl Weather {
+    /// A number below `bound`, as good as drawn, for one question about one datagram.
+    fn draw(&self, number: u64, question: u64, bound: u64) -> u64 {
+        let mut bits =
+            self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.wrapping_mul(3).wrapping_add(question);
+        for factor in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
+            bits = (bits ^ (bits >> 30)).wrapping_mul(factor);
+        }
+        (bits ^ (bits >> 31)) % bound.max(1)
+    }
+}
+
 /// How a world is made.
 pub struct Setting {
     /// Lines for `[calls]`.
@@ -48,6 +74,16 @@ pub struct Setting {
     pub agent_password: &'static str,
     /// What is lost.
     pub loss: Loss,
+    /// The first message that begins so is lost.
+    pub loses_first: &'static str,
+    /// How badly the rest travels.
+    pub weather: Weather,
+    /// Users whose calls ring at the phones of further users, by their numbers.
+    pub forks: &'static [(&'static str, &'static [usize])],
+    /// How long the exchange's nonces are good.
+    pub nonce_lifetime: Option<Duration>,
+    /// Whether the exchange stays in the path of calls.
+    pub record_routes: bool,
 }
 
 impl Default for Setting {
@@ -60,6 +96,11 @@ impl Default for Setting {
             redirections: &[],
             agent_password: "123",
             loss: |_| false,
+            loses_first: "",
+            weather: Weather::default(),
+            forks: &[],
+            nonce_lifetime: None,
+            record_routes: true,
         }
     }
 }
@@ -82,6 +123,8 @@ pub struct World {
     flights: BTreeMap<(Tick, u64), Flight>,
     sent: u64,
     loss: Loss,
+    loses_first: &'static str,
+    weather: Weather,
     http: Vec<u8>,
     connections: u64,
     /// Every SIP message that was sent, with its sender and its start line.
@@ -163,16 +206,28 @@ impl World {
                 })
                 .collect(),
         };
+        let mut machine = Exchange::new(exchange, &Seed([9; 32]));
+        for (user, phones) in setting.forks {
+            machine = machine.with_further_phones(user, phones.iter().map(|n| phone_address(*n)).collect());
+        }
+        if let Some(lifetime) = setting.nonce_lifetime {
+            machine = machine.with_nonce_lifetime(lifetime);
+        }
+        if !setting.record_routes {
+            machine = machine.without_record_route();
+        }
         Self {
             now: Tick::ZERO,
             controller,
-            exchange: Exchange::new(exchange, &Seed([9; 32])),
+            exchange: machine,
             phones,
             wakes: BTreeMap::new(),
             addresses,
             flights: BTreeMap::new(),
             sent: 0,
             loss: setting.loss,
+            loses_first: setting.loses_first,
+            weather: setting.weather,
             http: Vec::new(),
             connections: 0,
             ladder: Vec::new(),
@@ -229,12 +284,24 @@ impl World {
         let text = String::from_utf8_lossy(bytes);
         // Nothing leaves anybody here that our own parser refuses, unless it is a script's broken body.
         assert!(parse(bytes).is_ok(), "{from} sends what cannot be read:\n{text}");
+        let unlucky = !self.loses_first.is_empty() && text.starts_with(self.loses_first);
         self.ladder.push((from, to, text.into_owned()));
         self.sent += 1;
-        if !(self.loss)(self.sent) {
-            let at = self.now + LATENCY;
-            self.flights.insert((at, self.sent), Flight { from, to, bytes: bytes.to_vec() });
+        let (weather, number) = (self.weather, self.sent);
+        if unlucky {
+            self.loses_first = "";
+        } else if !(self.loss)(number) && weather.draw(number, 0, 100) >= weather.lost {
+            self.travel(Flight { from, to, bytes: bytes.to_vec() }, 1);
+            if weather.draw(number, 1, 100) < weather.doubled {
+                self.travel(Flight { from, to, bytes: bytes.to_vec() }, 2);
+            }
         }
+    }
+
+    fn travel(&mut self, flight: Flight, copy: u64) {
+        let late = self.weather.draw(self.sent, copy + 1, self.weather.late + 1);
+        let at = self.now + LATENCY + Duration::from_millis(late);
+        self.flights.insert((at, self.sent * 2 + copy), flight);
     }
 
     /// Sends bytes to the controller's SIP address, as if from the exchange.
@@ -355,6 +422,24 @@ impl World {
         self.phones[number - 1].state()
     }
 
+    /// How the peers of the phone of user N have described their media.
+    pub fn sdps(&self, number: usize) -> Vec<&str> {
+        self.phones[number - 1].remote_sdps()
+    }
+
+    /// What the phone of user N has done.
+    pub fn counts(&self, number: usize) -> PhoneCounts {
+        self.phones[number - 1].counts()
+    }
+
+    /// The messages that went from one address to another, whose start line begins so.
+    pub fn between(&self, from: SocketAddr, to: SocketAddr, start: &str) -> Vec<String> {
+        let fits = |(sender, receiver, text): &&(SocketAddr, SocketAddr, String)| {
+            *sender == from && *receiver == to && text.starts_with(start)
+        };
+        self.ladder.iter().filter(fits).map(|(_, _, text)| text.clone()).collect()
+    }
+
     /// The messages that the controller sent whose start line begins so.
     pub fn sent(&self, start: &str) -> Vec<String> {
         let own = |(from, _, text): &&(SocketAddr, SocketAddr, String)| {
@@ -374,7 +459,7 @@ impl World {
         self.settle();
         assert_eq!(self.controller.census(), Census::default());
         for (place, phone) in self.phones.iter().enumerate() {
-            assert!(phone.is_quiet(), "phone {}: {phone:?}", place + 1);
+            assert_eq!(phone.census(), PhoneCensus::default(), "phone {}: {phone:?}", place + 1);
         }
         for (from, _, text) in &self.ladder {
             if *from == controller_address() && text.starts_with("SIP/2.0") {

@@ -1,9 +1,12 @@
 //! A small exchange: challenges calls, finds phones by their users, and stays in the path (a stateless proxy,
-//! RFC 3261 §16.11).
+//! RFC 3261 §16.11, but for the calls that it forks).
+
+mod fork;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::Tick;
 use crate::auth::digest::{Algorithm, Count, Qop, Verifiers, response};
@@ -14,6 +17,7 @@ use crate::random::{Consumer, Random, Seed};
 use crate::sip::message::{
     Host, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, Writer, parse,
 };
+use fork::Forks;
 
 /// A user of the exchange.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ pub struct Challenge {
     pub algorithm: Algorithm,
     /// 407, or 401 if that is set.
     pub as_server: bool,
-    /// Requests within a dialog are challenged too.
+    /// Requests within a dialog are challenged too, whoever sends them.
     pub inside: bool,
     /// A nonce serves once.
     pub once: bool,
@@ -60,7 +64,26 @@ pub struct Exchange {
     config: ExchangeConfig,
     random: Random,
     branches: Keyed,
-    nonces: BTreeMap<String, bool>,
+    nonces: BTreeMap<String, Nonce>,
+    nonce_lifetime: Option<Duration>,
+    record_routes: bool,
+    forks: Forks,
+    now: Tick,
+}
+
+#[derive(Debug)]
+struct Nonce {
+    issued: Tick,
+    used: bool,
+}
+
+/// What a request's credentials are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credentials {
+    Good,
+    /// Right, but for a nonce that is too old.
+    Stale,
+    Bad,
 }
 
 /// How many nonces are good at once; the smallest go first.
@@ -71,11 +94,42 @@ impl Exchange {
     pub fn new(config: ExchangeConfig, seed: &Seed) -> Self {
         let mut random = Random::new(seed, Consumer::Phones);
         let branches = Keyed::new(&mut random);
-        Self { config, random, branches, nonces: BTreeMap::new() }
+        Self {
+            config,
+            random,
+            branches,
+            nonces: BTreeMap::new(),
+            nonce_lifetime: None,
+            record_routes: true,
+            forks: Forks::default(),
+            now: Tick::ZERO,
+        }
+    }
+
+    /// With nonces that are stale after so long.
+    #[must_use]
+    pub fn with_nonce_lifetime(mut self, lifetime: Duration) -> Self {
+        self.nonce_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Staying out of the path of requests within a dialog.
+    #[must_use]
+    pub fn without_record_route(mut self) -> Self {
+        self.record_routes = false;
+        self
+    }
+
+    /// With further phones of a user, all of which ring; the first to answer has the call.
+    #[must_use]
+    pub fn with_further_phones(mut self, user: &str, phones: Vec<SocketAddr>) -> Self {
+        self.forks.add_phones(user, phones);
+        self
     }
 
     /// Lets something happen; see [`Controller::handle`](crate::Controller::handle). It has no timers.
-    pub fn handle(&mut self, _now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+    pub fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+        self.now = self.now.max(now);
         match input {
             Input::Datagram(datagram) => self.datagram(datagram, outbox),
             Input::Datagrams(datagrams) => {
@@ -106,15 +160,16 @@ impl Exchange {
             return;
         }
         let asked = matches!(request.method, Method::Ack | Method::Cancel);
-        if !asked && !self.is_known(request, inside) {
-            self.challenge(request, from, outbox);
+        let credentials = if asked { Credentials::Good } else { self.credentials(request, inside) };
+        if credentials != Credentials::Good {
+            self.challenge(request, from, credentials == Credentials::Stale, outbox);
             return;
         }
         if !asked && !inside && self.redirect(request, from, outbox) {
             return;
         }
         match self.destination(request) {
-            Ok((uri, to)) => self.forward(request, from, &uri, to, outbox),
+            Ok((uri, to)) => self.forward_all(request, from, &uri, to, outbox),
             Err(_) if request.method == Method::Ack => {}
             Err(status) => self.answer(request, from, status, outbox),
         }
@@ -159,16 +214,19 @@ impl Exchange {
         Ok((format!("sip:{}@{phone}", crate::sip::message::escape_user(&user)), phone))
     }
 
-    fn forward(
+    /// The branch of a request that is forwarded, always the same for the same one, its CANCEL and its ACK.
+    fn branch(&self, request: &Request<'_>) -> u64 {
+        self.branches.hash_one(request.via.raw.split(";rport").next()) ^ self.salt(request)
+    }
+
+    fn forward<'o>(
         &self,
-        request: &Request<'_>,
-        from: SocketAddr,
-        uri: &str,
-        to: SocketAddr,
-        outbox: &mut Outbox,
-    ) {
-        let own = self.config.address;
-        let branch = self.branches.hash_one(request.via.raw.split(";rport").next()) ^ self.salt(request);
+        (request, from): (&Request<'_>, SocketAddr),
+        (uri, to): (&str, SocketAddr),
+        branch: u64,
+        outbox: &'o mut Outbox,
+    ) -> &'o [u8] {
+        let (own, record_routes) = (self.config.address, self.record_routes);
         outbox.datagram(SocketId(0), to, |out| {
             let mut writer = Writer::request(out, request.method, uri);
             let via = format!("SIP/2.0/UDP {own};branch=z9hG4bK{branch:016x}");
@@ -179,7 +237,7 @@ impl Exchange {
             for via in vias {
                 writer.field(Name::Via, via);
             }
-            if request.method == Method::Invite && request.to.tag().is_none() {
+            if record_routes && request.method == Method::Invite && request.to.tag().is_none() {
                 writer.field(Name::RecordRoute, &format!("<sip:{own};lr>"));
             }
             let hops = request.number(Name::MaxForwards).unwrap_or(70).saturating_sub(1);
@@ -203,7 +261,7 @@ impl Exchange {
                 }
                 _ => writer.end(),
             }
-        });
+        })
     }
 
     /// What makes branches of different calls differ even for peers that use none of their own.
@@ -211,10 +269,13 @@ impl Exchange {
         self.branches.hash_one((request.call_id, request.from.tag(), request.cseq.number))
     }
 
-    fn response(&self, response: &Response<'_>, outbox: &mut Outbox) {
+    fn response(&mut self, response: &Response<'_>, outbox: &mut Outbox) {
         if response.via.host.address().map(|ip| (ip, response.via.port))
             != Some((self.config.address.ip(), Some(self.config.address.port())))
         {
+            return;
+        }
+        if !self.passes_fork(response, outbox) {
             return;
         }
         let mut vias = response.values(Name::Via).skip(1);
@@ -249,21 +310,23 @@ impl Exchange {
             .datagram(SocketId(0), from, |out| Writer::answer(out, request, from, status, Some(&tag)).end());
     }
 
-    fn challenge(&mut self, request: &Request<'_>, from: SocketAddr, outbox: &mut Outbox) {
+    fn challenge(&mut self, request: &Request<'_>, from: SocketAddr, stale: bool, outbox: &mut Outbox) {
         let Some(challenge) = self.config.challenge else { return };
         let nonce = format!("{:016x}", self.random.bits());
         while self.nonces.len() >= MAX_NONCES {
             self.nonces.pop_first();
         }
-        self.nonces.insert(nonce.clone(), false);
+        self.nonces.insert(nonce.clone(), Nonce { issued: self.now, used: false });
         let (status, name) = if challenge.as_server {
             (Status::UNAUTHORIZED, Name::WwwAuthenticate)
         } else {
             (Status::PROXY_AUTHENTICATION_REQUIRED, Name::ProxyAuthenticate)
         };
         let (realm, algorithm) = (&self.config.domain, challenge.algorithm.name());
-        let value =
-            format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"");
+        let stale = if stale { ", stale=true" } else { "" };
+        let value = format!(
+            "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"{stale}"
+        );
         let tag = self.tag(request);
         outbox.datagram(SocketId(0), from, |out| {
             let mut writer = Writer::answer(out, request, from, status, Some(&tag));
@@ -272,28 +335,21 @@ impl Exchange {
         });
     }
 
-    /// Whether a request needs no credentials or has good ones.
-    fn is_known(&mut self, request: &Request<'_>, inside: bool) -> bool {
-        let Some(challenge) = self.config.challenge else { return true };
-        // Within a call only subscribers without a phone are asked: phones do not answer challenges there.
-        let caller = request.from.uri.user_unescaped().unwrap_or_default();
-        let agent = self.config.subscribers.iter().any(|s| s.user == caller && s.phone.is_none());
-        if inside && !(challenge.inside && agent && matches!(request.method, Method::Refer | Method::Bye)) {
-            return true;
+    /// What a request's credentials are worth; one that needs none counts as having good ones.
+    fn credentials(&mut self, request: &Request<'_>, inside: bool) -> Credentials {
+        let Some(challenge) = self.config.challenge else { return Credentials::Good };
+        if inside && !challenge.inside {
+            return Credentials::Good;
         }
         let name = if challenge.as_server { Name::Authorization } else { Name::ProxyAuthorization };
-        let Some(value) = request.first(name) else { return false };
-        self.verify(request, value, challenge).unwrap_or(false)
+        let given = request.first(name).and_then(|value| self.verify(request, value, challenge));
+        given.unwrap_or(Credentials::Bad)
     }
 
-    fn verify(&mut self, request: &Request<'_>, value: &str, challenge: Challenge) -> Option<bool> {
+    fn verify(&mut self, request: &Request<'_>, value: &str, challenge: Challenge) -> Option<Credentials> {
         let all = Parameters::read_all(value).ok()?;
         let given = all.first()?;
         let nonce = given.get("nonce")?;
-        let used = self.nonces.get_mut(nonce)?;
-        if challenge.once && std::mem::replace(used, true) {
-            return Some(false);
-        }
         let subscriber =
             self.config.subscribers.iter().find(|s| Some(s.user.as_str()) == given.get("username"))?;
         let ha1 = subscriber.verifiers.get(challenge.algorithm)?;
@@ -301,7 +357,16 @@ impl Exchange {
             Count { qop: Qop::of(given.get("qop")?)?, nc: given.get("nc")?, cnonce: given.get("cnonce")? };
         let about = (request.method.as_str(), given.get("uri")?, request.body);
         let expected = response(challenge.algorithm, ha1, nonce, Some(count), about);
-        Some(expected.as_str() == given.get("response")?)
+        if expected.as_str() != given.get("response")? {
+            return None;
+        }
+        let known = self.nonces.get_mut(nonce)?;
+        if challenge.once && std::mem::replace(&mut known.used, true) {
+            return None;
+        }
+        let age = self.now.since(known.issued);
+        let stale = self.nonce_lifetime.is_some_and(|lifetime| age >= lifetime);
+        Some(if stale { Credentials::Stale } else { Credentials::Good })
     }
 }
 

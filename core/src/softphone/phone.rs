@@ -2,6 +2,7 @@
 
 mod caller;
 mod incoming;
+mod inside;
 mod referral;
 
 use std::net::SocketAddr;
@@ -11,14 +12,15 @@ use super::temper::Temper;
 use crate::Tick;
 use crate::auth::client::{Attempts, Session};
 use crate::ident::{Ident, Key, Table};
-use crate::io::{Datagram, Input, Outbox, Reason, SocketId, Wake};
+use crate::io::{Datagram, Input, Outbox, Output, Reason, SocketId, Wake};
 use crate::random::{Consumer, Random, Seed};
-use crate::sip::dialog::{Dialog, Sending};
-use crate::sip::message::{Message, Method, Name, Uri, parse};
-use crate::sip::transaction::{Client, Owner, Server, Timers, TransactionEvent, Transactions};
+use crate::sip::dialog::Dialog;
+use crate::sip::message::{Message, Method, Uri, parse};
+use crate::sip::transaction::{Client, Server, Timers, TransactionEvent, Transactions};
 use crate::sip::transport::{Flow, Local, Locals};
 use crate::time::wheel::Wheel;
 use crate::users::SipCredentials;
+use inside::Outstanding;
 use referral::Watcher;
 
 /// Who a phone is.
@@ -49,6 +51,32 @@ pub enum PhoneState {
     InCall(Vec<String>),
 }
 
+/// What a phone has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhoneCounts {
+    /// Calls that came in and were not refused for what they offered.
+    pub rung: u32,
+    /// Calls that it answered.
+    pub answered: u32,
+    /// Calls that it placed.
+    pub placed: u32,
+    /// REFERs that came in.
+    pub referred: u32,
+}
+
+/// What lives in a phone: all zero when nothing is going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhoneCensus {
+    /// Calls, and subscriptions that outlive theirs.
+    pub lines: usize,
+    /// SIP client transactions.
+    pub client_transactions: usize,
+    /// SIP server transactions.
+    pub server_transactions: usize,
+    /// Timers of all layers.
+    pub timers: usize,
+}
+
 /// One call of the phone.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -62,6 +90,10 @@ pub(crate) struct Line {
     refers: u32,
     session: Session,
     attempts: Attempts,
+    /// Requests of ours within the dialog that wait for their answers.
+    outstanding: Vec<Outstanding>,
+    /// The latest description of the peer's media.
+    remote_sdp: String,
     target: String,
     call_id: String,
     cseq: u32,
@@ -95,6 +127,9 @@ pub struct Phone {
     random: Random,
     lines: Table<Line>,
     wheel: Wheel<Due>,
+    counts: PhoneCounts,
+    /// It hears nothing any more.
+    dead: bool,
     now: Tick,
 }
 
@@ -115,6 +150,8 @@ impl Phone {
             random,
             lines: Table::default(),
             wheel: Wheel::new(),
+            counts: PhoneCounts::default(),
+            dead: false,
             now: Tick::ZERO,
         }
     }
@@ -168,8 +205,29 @@ impl Phone {
 
     /// Whether nothing is left of any call: no line, no transaction, no timer.
     pub fn is_quiet(&self) -> bool {
+        self.census() == PhoneCensus::default()
+    }
+
+    /// Counts what lives.
+    pub fn census(&self) -> PhoneCensus {
         let transactions = self.transactions.census();
-        self.lines.len() + self.wheel.len() + transactions.clients + transactions.servers == 0
+        PhoneCensus {
+            lines: self.lines.len(),
+            client_transactions: transactions.clients,
+            server_transactions: transactions.servers,
+            timers: self.wheel.len() + transactions.timers,
+        }
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> PhoneCounts {
+        self.counts
+    }
+
+    /// How the peers of its calls have last described their media, in the order of [`PhoneState::InCall`].
+    pub fn remote_sdps(&self) -> Vec<&str> {
+        let up = |line: &&Line| matches!(line.state, LineState::Up { .. });
+        self.lines.iter().map(|(_, line)| line).filter(up).map(|line| line.remote_sdp.as_str()).collect()
     }
 
     /// Its user hangs up every call.
@@ -180,6 +238,9 @@ impl Phone {
     }
 
     fn datagram(&mut self, datagram: Datagram<'_>, outbox: &mut Outbox) {
+        if self.dead {
+            return;
+        }
         let flow = Flow::Udp { socket: datagram.socket, remote: datagram.from };
         match parse(datagram.bytes) {
             Ok(Message::Request(request)) => self.request(&request, flow, outbox),
@@ -219,6 +280,20 @@ impl Phone {
         self.end(key);
     }
 
+    /// Takes what the peer says of its media.
+    fn describe(&mut self, key: Key<Line>, body: &[u8]) {
+        if let Some(line) = self.lines.get_mut(key).filter(|_| !body.is_empty()) {
+            line.remote_sdp = String::from_utf8_lossy(body).into_owned();
+        }
+    }
+
+    /// It is never heard of again.
+    fn die(&mut self) {
+        self.dead = true;
+        self.lines = Table::default();
+        self.wheel = Wheel::new();
+    }
+
     fn end(&mut self, key: Key<Line>) {
         if let Some(line) = self.lines.get_mut(key) {
             line.state = LineState::Down;
@@ -226,7 +301,9 @@ impl Phone {
     }
 
     fn forget_ended(&mut self) {
-        let over = |line: &Line| matches!(line.state, LineState::Down) && line.referral.is_none();
+        let over = |line: &Line| {
+            matches!(line.state, LineState::Down) && line.referral.is_none() && line.outstanding.is_empty()
+        };
         let ended: Vec<Key<Line>> =
             self.lines.iter().filter(|(_, line)| over(line)).map(|(key, _)| key).collect();
         ended.into_iter().for_each(|key| drop(self.lines.remove(key)));
@@ -247,41 +324,6 @@ impl Phone {
         }
     }
 
-    /// Sends a request within a line's dialog, with header lines of its own and perhaps a body.
-    fn within(
-        &mut self,
-        key: Key<Line>,
-        method: Method<'static>,
-        fields: &[(Name, &str)],
-        body: Option<(&str, &[u8])>,
-        outbox: &mut Outbox,
-    ) {
-        let contact = self.contact();
-        let Some(line) = self.lines.get_mut(key) else { return };
-        let Some(dialog) = &mut line.dialog else { return };
-        let cseq = dialog.next_cseq();
-        let address = Uri::parse(dialog.next_hop()).ok().and_then(|uri| uri.address());
-        let flow = self.locals.flow_to(address.unwrap_or(self.config.exchange));
-        let sent_by = self.locals.sent_by(flow);
-        let mut credentials = Vec::new();
-        let about = (method.as_str(), dialog.target(), body.map_or(&[][..], |(_, body)| body));
-        line.session.write(about, self.config.credentials.as_ref(), &mut self.random, &mut credentials);
-        let dialog = &*dialog;
-        self.transactions.request(self.now, method, flow, Owner(key.to_bits()), outbox, |out, branch| {
-            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
-            let mut writer = dialog.request(out, method, sending);
-            writer.field(Name::Contact, &contact);
-            for (name, value) in fields {
-                writer.field(*name, value);
-            }
-            writer.lines(|out| out.extend_from_slice(&credentials));
-            match body {
-                Some((kind, body)) => writer.body(kind, |out| out.extend_from_slice(body)),
-                None => writer.end(),
-            }
-        });
-    }
-
     /// What it offers and answers: PCMU at its own address.
     fn sdp(&self, direction: &str) -> Vec<u8> {
         let address = self.config.address;
@@ -295,4 +337,14 @@ impl Phone {
         )
         .into_bytes()
     }
+}
+
+/// Sends the datagram that was sent last once more.
+fn repeat_last(outbox: &mut Outbox) {
+    let last = outbox.outputs().filter_map(|output| match output {
+        Output::Datagram { to, bytes, .. } => Some((to, bytes)),
+        _ => None,
+    });
+    let Some((to, bytes)) = last.last().map(|(to, bytes)| (to, bytes.to_vec())) else { return };
+    outbox.datagram(SocketId(0), to, |out| out.extend_from_slice(&bytes));
 }

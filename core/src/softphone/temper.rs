@@ -43,6 +43,17 @@ pub enum Notices {
     Script(Vec<Notify>),
 }
 
+/// What becomes of the NOTIFYs when whoever referred the phone hangs up before the last of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenLeft {
+    /// They go on: the subscription outlives the call (RFC 5057 §5.2).
+    Notifies,
+    /// One more tells of a failure, though the new call goes on, as baresip's.
+    Reports500,
+    /// None comes any more, though the new call goes on, as linphone.
+    FallsSilent,
+}
+
 /// What a phone does when it is referred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referral {
@@ -60,6 +71,18 @@ pub struct Referral {
     pub never_acknowledges: bool,
     /// It hangs up after its first NOTIFY, and notifies on.
     pub hang_up: bool,
+    /// It answers 491 as long as its answer to INVITE is not acknowledged, as linphone.
+    pub needs_ack: bool,
+    /// It answers and is never heard of again, as linphone after `a=inactive`.
+    pub dies: bool,
+    /// It sends each NOTIFY twice.
+    pub notifies_twice: bool,
+    /// It never notifies how the call that it followed to went.
+    pub forgets_final: bool,
+    /// It notifies a failure with the subscription left `active`, as linphone.
+    pub failure_stays_active: bool,
+    /// What it does when it is left before its last NOTIFY.
+    pub when_left: WhenLeft,
     /// What it notifies.
     pub notices: Notices,
 }
@@ -74,6 +97,12 @@ impl Default for Referral {
             hold: false,
             never_acknowledges: false,
             hang_up: false,
+            needs_ack: false,
+            dies: false,
+            notifies_twice: false,
+            forgets_final: false,
+            failure_stays_active: false,
+            when_left: WhenLeft::Notifies,
             notices: Notices::Follow { ringing: true },
         }
     }
@@ -92,6 +121,10 @@ pub struct Temper {
     pub forwards: bool,
     /// Its 180 is sent reliably (RFC 3262).
     pub reliable: bool,
+    /// It sends its 2xx to an INVITE twice at once.
+    pub answers_twice: bool,
+    /// It takes no notice of ACKs, so that it sends its 2xx again and again and hangs up in the end.
+    pub ignores_acks: bool,
     /// It answers BYE with 481, as if it had forgotten the dialog.
     pub forgets: bool,
     /// It hangs up after so long in a call.
@@ -110,6 +143,8 @@ impl Default for Temper {
             refuses_offers: Vec::new(),
             forwards: false,
             reliable: false,
+            answers_twice: false,
+            ignores_acks: false,
             forgets: false,
             hangs_up_after: None,
             gruu: false,

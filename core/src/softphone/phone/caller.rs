@@ -1,7 +1,7 @@
 //! Calls that the phone places, and the answers to its requests.
 
 use super::{Due, Line, LineState, Phone};
-use crate::auth::client::{Attempts, Challenger, Session};
+use crate::auth::client::{Attempts, Session};
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
 use crate::sip::dialog::{self, Dialog, Ends, Sending};
@@ -22,10 +22,13 @@ impl Phone {
             refers: 0,
             session: Session::default(),
             attempts: Attempts::default(),
+            outstanding: Vec::new(),
+            remote_sdp: String::new(),
             target: target.to_owned(),
             call_id,
             cseq: 0,
         });
+        self.counts.placed += 1;
         self.send_invite(line, outbox);
     }
 
@@ -66,16 +69,18 @@ impl Phone {
         outbox: &mut Outbox,
     ) {
         let Some(line) = self.lines.get(key) else { return };
-        match line.state {
-            LineState::Calling(calling) if calling == client => self.invite_response(key, response, outbox),
-            // The 2xx of our own re-INVITE, or of an INVITE that came again.
-            _ if response.cseq.method == Method::Invite
-                && response.status.is_success()
-                && !self.config.temper.referral.never_acknowledges =>
-            {
-                self.acknowledge(key, response, outbox);
-            }
-            _ => {}
+        if matches!(line.state, LineState::Calling(calling) if calling == client) {
+            self.invite_response(key, response, outbox);
+            return;
+        }
+        if self.answered_inside(key, client, response, outbox) {
+            return;
+        }
+        // The 2xx of our own re-INVITE, or of an INVITE that came again.
+        let accepted = response.cseq.method == Method::Invite && response.status.is_success();
+        if accepted && !self.config.temper.referral.never_acknowledges {
+            self.describe(key, response.body);
+            self.acknowledge(key, response, outbox);
         }
     }
 
@@ -84,19 +89,17 @@ impl Phone {
         let Some(line) = self.lines.get_mut(key) else { return };
         let watcher = line.watcher;
         if status.is_challenge() {
-            let (challenger, name) = if status == Status::UNAUTHORIZED {
-                (Challenger::Server, Name::WwwAuthenticate)
-            } else {
-                (Challenger::Proxy, Name::ProxyAuthenticate)
-            };
-            let credentials = self.config.credentials.as_ref();
-            let lines = response.lines(name);
-            if line.session.take(challenger, lines, credentials, &mut line.attempts, &mut self.random).is_ok()
-            {
+            let mut attempts = std::mem::take(&mut line.attempts);
+            let answerable = self.challenged(key, response, &mut attempts);
+            let Some(line) = self.lines.get_mut(key) else { return };
+            line.attempts = attempts;
+            if answerable {
                 self.send_invite(key, outbox);
                 return;
             }
         }
+        self.describe(key, response.body);
+        let Some(line) = self.lines.get_mut(key) else { return };
         if status.is_success() {
             let local = format!("<sip:{}@{}>", self.config.user, self.config.domain);
             let (tag, remote) = (line.ident.text(), format!("<{}>", line.target));
@@ -127,7 +130,8 @@ impl Phone {
     }
 
     pub(super) fn no_response(&mut self, key: Key<Line>, client: Key<Client>, outbox: &mut Outbox) {
-        let Some(line) = self.lines.get(key) else { return };
+        let Some(line) = self.lines.get_mut(key) else { return };
+        line.outstanding.retain(|outstanding| outstanding.client != client);
         if matches!(line.state, LineState::Calling(calling) if calling == client) {
             let watcher = line.watcher;
             self.end(key);

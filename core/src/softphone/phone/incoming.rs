@@ -1,6 +1,6 @@
 //! Requests that come in.
 
-use super::{Due, Line, LineState, Phone};
+use super::{Due, Line, LineState, Phone, repeat_last};
 use crate::auth::client::{Attempts, Session};
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
@@ -11,7 +11,7 @@ use crate::sip::transaction::{Incoming, Owner, Reply, Server};
 use crate::sip::transport::Flow;
 use crate::softphone::temper::Pickup;
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REFER, NOTIFY, PRACK";
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REFER, NOTIFY, PRACK, UPDATE, INFO, MESSAGE";
 
 impl Phone {
     pub(super) fn request(&mut self, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
@@ -65,11 +65,14 @@ impl Phone {
                 refers: 0,
                 session: Session::default(),
                 attempts: Attempts::default(),
+                outstanding: Vec::new(),
+                remote_sdp: String::from_utf8_lossy(request.body).into_owned(),
                 target: String::new(),
                 call_id: request.call_id.to_owned(),
                 cseq: 0,
             }
         });
+        self.counts.rung += 1;
         self.transactions.hold(key, request);
         self.transactions.own(key, Owner(line.to_bits()));
         let temper = &self.config.temper;
@@ -131,18 +134,17 @@ impl Phone {
 
     fn accept(&mut self, key: Key<Line>, server: Key<Server>, outbox: &mut Outbox) {
         let Some(tag) = self.lines.get(key).map(|line| line.ident.text()) else { return };
-        let held = self.transactions.held(server).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let direction = match held.as_deref() {
-            Some(offer) if offer.contains("a=sendonly") => "recvonly",
-            Some(offer) if offer.contains("a=inactive") => "inactive",
-            _ => "sendrecv",
-        };
-        let (contact, body) = (self.contact(), self.sdp(direction));
+        let held = self.transactions.held(server).unwrap_or_default();
+        let (contact, body) = (self.contact(), self.sdp(answer_to(held)));
+        self.counts.answered += 1;
         let reply = Reply { status: Status::OK, to_tag: Some(tag.as_str()) };
         self.transactions.respond_held(self.now, server, reply, outbox, |mut writer| {
             writer.field(Name::Contact, &contact).field(Name::Allow, ALLOW);
             writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
         });
+        if self.config.temper.answers_twice {
+            repeat_last(outbox);
+        }
         if let Some(line) = self.lines.get_mut(key) {
             line.state = LineState::Up { unacknowledged: Some(server) };
         }
@@ -159,6 +161,10 @@ impl Phone {
 
     fn acknowledged(&mut self, request: &Request<'_>) {
         let Some(key) = self.line_of(request) else { return };
+        self.describe(key, request.body);
+        if self.config.temper.ignores_acks {
+            return;
+        }
         if let Some(Line { state: LineState::Up { unacknowledged }, .. }) = self.lines.get_mut(key)
             && let Some(server) = unacknowledged.take()
         {
@@ -193,30 +199,83 @@ impl Phone {
     }
 
     fn inside(&mut self, line: Key<Line>, key: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+        let Some(known) = self.lines.get_mut(line) else { return };
+        let up = matches!(known.state, LineState::Up { .. });
+        if known.dialog.as_mut().is_some_and(|dialog| dialog.take_cseq(request).is_err()) {
+            self.plain(key, request, Status::SERVER_ERROR, outbox);
+            return;
+        }
         match request.method {
-            Method::Bye if self.config.temper.forgets => {
-                self.end(line);
+            Method::Bye => self.hung_up(line, key, request, outbox),
+            Method::Refer if up => self.referred(line, key, request, outbox),
+            Method::Invite | Method::Update if up => self.renegotiated(line, key, request, outbox),
+            Method::Refer | Method::Invite | Method::Update => {
                 self.plain(key, request, Status::NO_SUCH_DIALOG, outbox);
             }
-            Method::Bye => {
-                self.plain(key, request, Status::OK, outbox);
-                self.end(line);
-            }
-            Method::Refer => self.referred(line, key, request, outbox),
-            Method::Invite => {
-                let (contact, body) = (self.contact(), self.sdp("sendrecv"));
-                let reply = Reply { status: Status::OK, to_tag: None };
-                self.transactions.respond(self.now, key, request, reply, outbox, |mut writer| {
-                    writer.field(Name::Contact, &contact);
-                    writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
-                });
-                self.transactions.own(key, Owner(line.to_bits()));
-                if let Some(line) = self.lines.get_mut(line) {
-                    line.state = LineState::Up { unacknowledged: Some(key) };
-                }
-            }
             Method::Options => self.tell(key, request, outbox),
-            _ => self.plain(key, request, Status::OK, outbox),
+            Method::Prack | Method::Notify | Method::Info | Method::Message => {
+                self.plain(key, request, Status::OK, outbox);
+            }
+            _ => {
+                let reply = Reply { status: Status::METHOD_NOT_ALLOWED, to_tag: None };
+                self.transactions.respond(self.now, key, request, reply, outbox, |mut writer| {
+                    writer.field(Name::Allow, ALLOW);
+                    writer.end();
+                });
+            }
         }
+    }
+
+    /// The peer hangs up, perhaps before the call was answered (RFC 3261 §15.1.2).
+    fn hung_up(&mut self, line: Key<Line>, key: Key<Server>, request: &Request<'_>, outbox: &mut Outbox) {
+        let status = if self.config.temper.forgets { Status::NO_SUCH_DIALOG } else { Status::OK };
+        self.plain(key, request, status, outbox);
+        if let Some(LineState::Ringing(server)) = self.lines.get(line).map(|line| &line.state) {
+            self.refuse_held(*server, 487, outbox);
+        }
+        self.end(line);
+        self.left(line, outbox);
+    }
+
+    /// A re-INVITE or UPDATE: an offer is answered, and a re-INVITE without one gets ours.
+    fn renegotiated(
+        &mut self,
+        line: Key<Line>,
+        key: Key<Server>,
+        request: &Request<'_>,
+        outbox: &mut Outbox,
+    ) {
+        let (contact, body) = (self.contact(), self.sdp(answer_to(request.body)));
+        let silent = request.body.is_empty() && request.method == Method::Update;
+        let reply = Reply { status: Status::OK, to_tag: None };
+        self.transactions.respond(self.now, key, request, reply, outbox, |mut writer| {
+            writer.field(Name::Contact, &contact);
+            if silent {
+                writer.end();
+            } else {
+                writer.body(MEDIA_TYPE, |out| out.extend_from_slice(&body));
+            }
+        });
+        self.describe(line, request.body);
+        if request.method == Method::Invite
+            && let Some(known) = self.lines.get_mut(line)
+        {
+            known.state = LineState::Up { unacknowledged: Some(key) };
+            self.transactions.own(key, Owner(line.to_bits()));
+        }
+    }
+}
+
+/// The direction that answers an offer's (RFC 3264 §6.1); without an offer, both.
+fn answer_to(offer: &[u8]) -> &'static str {
+    let says = |attribute: &[u8]| memchr::memmem::find(offer, attribute).is_some();
+    if says(b"a=sendonly") {
+        "recvonly"
+    } else if says(b"a=recvonly") {
+        "sendonly"
+    } else if says(b"a=inactive") {
+        "inactive"
+    } else {
+        "sendrecv"
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::{Due, Line, LineState, Phone, STEP};
+use super::{Due, Line, LineState, Phone, STEP, repeat_last};
 use crate::ident::Key;
 use crate::io::Outbox;
 use crate::sip::message::{Method, Name, NameAddr, Request, Status};
 use crate::sip::sdp::MEDIA_TYPE;
 use crate::sip::transaction::{Reply, Server};
-use crate::softphone::temper::{Notices, Notify};
+use crate::softphone::temper::{Notices, Notify, WhenLeft};
 
 /// The subscription of whoever referred us.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Watcher {
 }
 
 const SIPFRAG: &str = "message/sipfrag;version=2.0";
+const TERMINATED: &str = "terminated;reason=noresource";
 
 impl Phone {
     pub(super) fn referred(
@@ -31,7 +32,12 @@ impl Phone {
         outbox: &mut Outbox,
     ) {
         let script = self.config.temper.referral.clone();
+        self.counts.referred += 1;
         let Some(line) = self.lines.get_mut(key) else { return };
+        if script.needs_ack && matches!(line.state, LineState::Up { unacknowledged: Some(_) }) {
+            self.transactions.respond_plain(self.now, server, request, Status::REQUEST_PENDING, outbox);
+            return;
+        }
         line.refers += 1;
         let first = line.refers == 1;
         let answer = script.first_answer.filter(|_| first).unwrap_or(script.answer);
@@ -64,6 +70,10 @@ impl Phone {
             }
             writer.end();
         });
+        if script.dies {
+            self.die();
+            return;
+        }
         if !status.is_success() {
             return;
         }
@@ -111,6 +121,23 @@ impl Phone {
         }
     }
 
+    /// Whoever referred us has hung up.
+    pub(super) fn left(&mut self, key: Key<Line>, outbox: &mut Outbox) {
+        let when_left = self.config.temper.referral.when_left;
+        let Some(line) = self.lines.get_mut(key) else { return };
+        let Some(referral) = line.referral.as_mut().filter(|referral| referral.following) else { return };
+        match when_left {
+            WhenLeft::Notifies => {}
+            WhenLeft::Reports500 => {
+                referral.following = false;
+                let line = "SIP/2.0 500 Connection reset by peer";
+                referral.waiting.push_back(Notify::status(line, TERMINATED));
+                self.notify_next(key, outbox);
+            }
+            WhenLeft::FallsSilent => line.referral = None,
+        }
+    }
+
     fn notify_one(&mut self, key: Key<Line>, outbox: &mut Outbox) {
         let Some(watcher) = self.lines.get_mut(key).and_then(|line| line.referral.as_mut()) else { return };
         let Some(notify) = watcher.waiting.pop_front() else { return };
@@ -118,6 +145,9 @@ impl Phone {
         let fields = [(Name::Event, "refer"), (Name::SubscriptionState, notify.state.as_str())];
         let body = notify.body.as_deref().map(|body| (SIPFRAG, body));
         self.within(key, Method::Notify, &fields, body, outbox);
+        if self.config.temper.referral.notifies_twice {
+            repeat_last(outbox);
+        }
         if hang_up && matches!(self.lines.get(key).map(|line| &line.state), Some(LineState::Up { .. })) {
             self.within(key, Method::Bye, &[], None, outbox);
             self.end(key);
@@ -132,10 +162,14 @@ impl Phone {
         reason: &str,
         outbox: &mut Outbox,
     ) {
-        let Notices::Follow { ringing } = self.config.temper.referral.notices else { return };
-        let Some(referral) = self.lines.get_mut(watcher).and_then(|line| line.referral.as_mut()) else {
+        let script = &self.config.temper.referral;
+        let Notices::Follow { ringing } = script.notices else { return };
+        let Some(line) = self.lines.get_mut(watcher) else { return };
+        let Some(referral) = line.referral.as_mut() else { return };
+        if script.forgets_final && status.is_final() {
+            line.referral = None;
             return;
-        };
+        }
         let reason = if reason.is_empty() { status.phrase() } else { reason };
         let line = format!("SIP/2.0 {status} {reason}");
         if status.is_provisional() {
@@ -145,7 +179,9 @@ impl Phone {
             referral.waiting.push_back(Notify::status(&line, "active;expires=60"));
         } else {
             referral.following = false;
-            referral.waiting.push_back(Notify::status(&line, "terminated;reason=noresource"));
+            let stays = script.failure_stays_active && !status.is_success();
+            let state = if stays { "active" } else { TERMINATED };
+            referral.waiting.push_back(Notify::status(&line, state));
         }
         self.notify_next(watcher, outbox);
     }
