@@ -45,13 +45,33 @@ impl Unanswerable {
 /// How many challenges one request answers: two realms, each once stale, and one to spare.
 const MAX_CHALLENGES: u8 = 5;
 
-/// The challenges that one request has met so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attempts(u8);
+/// The challenges that one request has met so far, and the credentials that it carried when it was sent last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempts {
+    met: u8,
+    carried: SmallVec<[Carried; 1]>,
+}
+
+/// Credentials that a request carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Carried {
+    /// Which space's, by its serial number.
+    space: u32,
+    /// Whether they were the first with that nonce.
+    first: bool,
+}
+
+impl Attempts {
+    fn carried(&self, space: u32) -> Option<Carried> {
+        self.carried.iter().copied().find(|carried| carried.space == space)
+    }
+}
 
 /// What is known of one protection space.
 #[derive(Debug)]
 struct Space {
+    /// Tells one nonce from the next.
+    serial: u32,
     challenger: Challenger,
     realm: Box<str>,
     nonce: Box<str>,
@@ -74,14 +94,15 @@ struct SessionKey {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     spaces: SmallVec<[Space; 1]>,
+    serials: u32,
 }
 
 impl Session {
     /// Takes the challenges of one 401 or 407. On success the request is to be sent again, with what
     /// [`write`](Self::write) appends.
     ///
-    /// Credentials that were refused with a nonce used for the first time are not sent again, unless the server
-    /// says that only the nonce was stale.
+    /// Credentials that this request carried with a nonce used for the first time are not sent again, unless the
+    /// server says that only the nonce was stale. What other requests carry meanwhile does not matter.
     pub(crate) fn take<'a>(
         &mut self,
         challenger: Challenger,
@@ -91,10 +112,10 @@ impl Session {
         random: &mut Random,
     ) -> Result<(), Unanswerable> {
         let credentials = credentials.ok_or(Unanswerable::NoCredentials)?;
-        if attempts.0 >= MAX_CHALLENGES {
+        if attempts.met >= MAX_CHALLENGES {
             return Err(Unanswerable::Refused);
         }
-        attempts.0 += 1;
+        attempts.met += 1;
         let mut readable = false;
         let mut best: Option<Challenge> = None;
         for value in values {
@@ -109,7 +130,7 @@ impl Session {
         }
         let challenge =
             best.ok_or(if readable { Unanswerable::NoCredentials } else { Unanswerable::Unreadable })?;
-        self.enter(challenger, challenge, credentials, random)
+        self.enter(challenger, challenge, credentials, attempts, random)
     }
 
     fn enter(
@@ -117,14 +138,20 @@ impl Session {
         challenger: Challenger,
         challenge: Challenge,
         credentials: &SipCredentials,
+        attempts: &Attempts,
         random: &mut Random,
     ) -> Result<(), Unanswerable> {
         let same = |space: &&mut Space| space.challenger == challenger && *space.realm == *challenge.realm;
         if let Some(space) = self.spaces.iter_mut().find(same)
             && !challenge.stale
-            && (space.count == 1 || space.nonce == challenge.nonce)
         {
-            return Err(Unanswerable::Refused);
+            let same_nonce = space.nonce == challenge.nonce;
+            match attempts.carried(space.serial) {
+                Some(carried) if carried.first || same_nonce => return Err(Unanswerable::Refused),
+                // Another request has met it already: its count goes on.
+                None if same_nonce => return Ok(()),
+                _ => {}
+            }
         }
         let session = challenge.session.then(|| {
             let cnonce = format!("{:016x}", random.bits());
@@ -133,7 +160,9 @@ impl Session {
             SessionKey { cnonce: cnonce.into(), ha1 }
         });
         self.spaces.retain(|space| space.challenger != challenger || space.realm != challenge.realm);
+        self.serials = self.serials.wrapping_add(1);
         self.spaces.push(Space {
+            serial: self.serials,
             challenger,
             realm: challenge.realm,
             nonce: challenge.nonce,
@@ -151,12 +180,15 @@ impl Session {
         &mut self,
         (method, uri, body): (&str, &str, &[u8]),
         credentials: Option<&SipCredentials>,
+        attempts: &mut Attempts,
         random: &mut Random,
         out: &mut Vec<u8>,
     ) {
+        attempts.carried.clear();
         let Some(credentials) = credentials else { return };
         for space in &mut self.spaces {
             space.count = space.count.saturating_add(1);
+            attempts.carried.push(Carried { space: space.serial, first: space.count == 1 });
             let fresh = format!("{:016x}", random.bits());
             let cnonce = space.session.as_ref().map_or(fresh.as_str(), |session| &session.cnonce);
             let nc = format!("{:08x}", space.count);
@@ -274,8 +306,12 @@ mod tests {
     }
 
     fn written(session: &mut Session) -> String {
+        written_by(session, &mut Attempts::default())
+    }
+
+    fn written_by(session: &mut Session, attempts: &mut Attempts) -> String {
         let mut out = Vec::new();
-        session.write(("INVITE", "sip:a@b", b""), Some(&credentials()), &mut random(), &mut out);
+        session.write(("INVITE", "sip:a@b", b""), Some(&credentials()), attempts, &mut random(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -332,13 +368,33 @@ mod tests {
         let mut session = Session::default();
         let mut attempts = Attempts::default();
         take(&mut session, &mut attempts, "Digest realm=r, nonce=a").unwrap();
-        written(&mut session);
+        written_by(&mut session, &mut attempts);
         assert_eq!(take(&mut session, &mut attempts, "Digest realm=r, nonce=b"), Err(Unanswerable::Refused));
         take(&mut session, &mut attempts, "Digest realm=r, nonce=b, stale=TRUE").unwrap();
         written(&mut session);
         written(&mut session);
         // A later request used the nonce a second time and meets a server whose nonces serve once.
         take(&mut session, &mut Attempts::default(), "Digest realm=r, nonce=c").unwrap();
+    }
+
+    #[test]
+    fn requests_that_are_challenged_at_the_same_time_are_all_answered() {
+        for (first, second) in [("a", "b"), ("a", "a")] {
+            let mut session = Session::default();
+            let (mut one, mut two) = (Attempts::default(), Attempts::default());
+            written_by(&mut session, &mut one);
+            written_by(&mut session, &mut two);
+            take(&mut session, &mut one, &format!("Digest realm=r, nonce={first}, qop=auth")).unwrap();
+            let ours = written_by(&mut session, &mut one);
+            take(&mut session, &mut two, &format!("Digest realm=r, nonce={second}, qop=auth")).unwrap();
+            let theirs = written_by(&mut session, &mut two);
+            assert!(ours.contains("nc=00000001"));
+            let count = if first == second { "nc=00000002" } else { "nc=00000001" };
+            assert!(theirs.contains(count), "a nonce is never used twice with one count: {theirs}");
+            let third = "Digest realm=r, nonce=c, qop=auth";
+            let refused = take(&mut session, &mut two, third) == Err(Unanswerable::Refused);
+            assert_eq!(refused, first != second, "it carried the first use of b, but the second of a");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(crate) struct Leg {
     origin: Origin,
     state: State,
     outstanding: SmallVec<[Outstanding; 1]>,
+    outside: Vec<Outside>,
     /// The peer's re-INVITE whose 2xx waits for ACK.
     unacknowledged: Option<Key<Server>>,
 }
@@ -75,7 +76,16 @@ struct Outstanding {
     attempts: Attempts,
 }
 
-/// A request within the dialog, kept so that it can be sent again with credentials.
+/// A request of ours in another dialog of the same call, an early one or a fork's, that has no final response yet.
+#[derive(Debug)]
+struct Outside {
+    key: Key<Client>,
+    dialog: Dialog,
+    request: Inside,
+    attempts: Attempts,
+}
+
+/// A request within a dialog, kept so that it can be sent again with credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Inside {
     /// The method.
@@ -144,6 +154,7 @@ impl Leg {
             origin: Origin { session: random.below(u32::MAX), version: 0 },
             state: State::Over,
             outstanding: SmallVec::new(),
+            outside: Vec::new(),
             unacknowledged: None,
         };
         leg.state = State::Inviting(Box::new(leg.send_invite(invitation, Attempts::default(), stack)));
@@ -193,9 +204,12 @@ impl Leg {
                 self.state = State::Over;
                 LegEvent::Failed(Status::REQUEST_TIMEOUT, None)
             }
-            _ => self.take_outstanding(key).map_or(LegEvent::Nothing, |outstanding| {
-                LegEvent::Done(outstanding.request, Status::REQUEST_TIMEOUT, ReferSub::Watched)
-            }),
+            _ => {
+                drop(self.take_outside(key));
+                self.take_outstanding(key).map_or(LegEvent::Nothing, |outstanding| {
+                    LegEvent::Done(outstanding.request, Status::REQUEST_TIMEOUT, ReferSub::Watched)
+                })
+            }
         }
     }
 

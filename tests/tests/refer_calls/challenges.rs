@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cordboard_core::digest::Algorithm;
-use cordboard_core::softphone::{Challenge, Temper};
-use cordboard_tests::world::{Setting, controller_address, exchange_address};
+use cordboard_core::softphone::{Challenge, PhoneState, Referral, Temper};
+use cordboard_tests::world::{Setting, World, controller_address, exchange_address};
 
-use super::{called, challenge};
+use super::{called, challenge, referred};
 
 fn inside() -> Challenge {
     Challenge { inside: true, ..challenge(Algorithm::Sha256) }
@@ -49,4 +49,38 @@ fn a_server_whose_nonces_are_always_stale_ends_the_call() {
     assert_eq!(world.texts(), ["SIP/2.0 407 Proxy Authentication Required"]);
     assert!(world.sent("INVITE").len() < 8);
     world.expect_nothing_left();
+}
+
+#[test]
+fn phones_answer_challenges_within_a_call_as_well() {
+    for once in [false, true] {
+        let setting = Setting { challenge: Some(Challenge { once, ..inside() }), ..Setting::default() };
+        let referral = Referral { hold: true, hang_up: true, ..Referral::default() };
+        let mut world = called(setting, referred(referral));
+        assert_eq!(world.outcome().0, "connected", "once: {once} {:#?}", world.texts());
+        assert!(matches!(world.phone(2), PhoneState::InCall(_)));
+        assert_eq!(world.sent("BYE").len(), 0, "the phone's own BYE came through");
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn requests_that_are_challenged_at_the_same_time_are_all_answered() {
+    // The REFER leaves at 330 ms and is challenged at 340: the BYE follows at once, or behind the second REFER.
+    for after in [321, 326, 331, 336, 341, 346, 351] {
+        let mut world = World::new(once(), vec![Temper::default(), Temper::default()]);
+        world.place("");
+        world.pass(Duration::from_millis(after));
+        let (status, ..) = world.ask("DELETE", "/callcontroller/user1/user2", "");
+        assert_eq!(status, 204, "after {after} ms");
+        world.pass(Duration::from_secs(40));
+        let byes = world.between(exchange_address(), cordboard_tests::world::phone_address(1), "BYE");
+        assert_eq!(byes.len(), 1, "after {after} ms: {:#?}", world.sent("BYE"));
+        assert_eq!(
+            world.counts(1).referred,
+            u32::from(after > 340),
+            "no REFER is tried again behind the BYE"
+        );
+        world.expect_nothing_left();
+    }
 }

@@ -55,6 +55,17 @@ fn of_two_phones_that_answer_at_once_one_is_hung_up_on() {
 }
 
 #[test]
+fn the_phone_that_lost_is_hung_up_on_even_if_the_bye_is_challenged() {
+    let once = Challenge { inside: true, once: true, ..challenge(Algorithm::Sha256) };
+    let mut world = forked(Setting { challenge: Some(once), ..Setting::default() }, rings(300), rings(303));
+    world.place("");
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.outcome().0, "connected");
+    assert_eq!(world.phone(3), PhoneState::Idle);
+    world.expect_nothing_left();
+}
+
+#[test]
 fn all_phones_refusing_is_one_refusal() {
     let mut world = forked(Setting::default(), picks(Pickup::Refuse(486)), picks(Pickup::Refuse(480)));
     world.place("");

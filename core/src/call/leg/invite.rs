@@ -1,6 +1,6 @@
 //! The first INVITE of a leg: offers in order, credentials, redirections, forks.
 
-use super::{Confirmed, Leg, LegEvent, PRODUCT, State, ends};
+use super::{Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends};
 use crate::auth::client::Attempts;
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
@@ -55,7 +55,7 @@ impl Leg {
     pub(super) fn send_invite(
         &mut self,
         invitation: Invitation,
-        attempts: Attempts,
+        mut attempts: Attempts,
         stack: &mut Stack<'_>,
     ) -> Inviting {
         self.cseq += 1;
@@ -67,7 +67,8 @@ impl Leg {
         sdp::write_hold(&mut body, kind, endpoint.locals.media_host(self.flow), self.origin);
         let mut credentials = Vec::new();
         let about = ("INVITE", &*invitation.target, &*body);
-        self.session.write(about, self.credentials.as_deref(), &mut endpoint.random, &mut credentials);
+        let secrets = self.credentials.as_deref();
+        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
         let (flow, cseq) = (self.flow, self.cseq);
         let sent_by = endpoint.locals.sent_by(flow);
@@ -179,9 +180,11 @@ impl Leg {
             send(stack.outbox, flow, |out| out.extend_from_slice(&confirmed.ack));
             return;
         }
-        let mut fork = self.dialog_of(response, confirmed.dialog.target());
+        let fork = self.dialog_of(response, confirmed.dialog.target());
         self.send_ack(&fork, confirmed.cseq, &[], stack);
-        self.hang_up_fork(&mut fork, stack);
+        // The fork has lost.
+        let bye = Inside { method: Method::Bye, lines: Box::default() };
+        self.send_outside(fork, bye, Attempts::default(), stack);
     }
 
     /// PRACK, if the provisional response asks for one (RFC 3262 §4).
@@ -200,9 +203,9 @@ impl Leg {
         inviting.acknowledged = Some(rseq);
         let target = inviting.invitation.target.clone();
         let early = self.dialog_of(response, &target);
-        self.cseq += 1;
         let line = format!("RAck: {rseq} {} INVITE\r\n", response.cseq.number);
-        self.send_outside(&early, Method::Prack, line.into_bytes().into(), stack);
+        let prack = Inside { method: Method::Prack, lines: line.into_bytes().into() };
+        self.send_outside(early, prack, Attempts::default(), stack);
     }
 }
 

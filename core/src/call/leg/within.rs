@@ -1,6 +1,6 @@
 //! Requests within a leg's dialog, ours and the peer's.
 
-use super::{Answering, Attempts, Inside, Leg, LegEvent, Outstanding, PRODUCT, ReferSub, State};
+use super::{Answering, Attempts, Inside, Leg, LegEvent, Outside, Outstanding, PRODUCT, ReferSub, State};
 use crate::call::stack::Stack;
 use crate::ident::Key;
 use crate::sip::dialog::{Dialog, Sending};
@@ -21,7 +21,7 @@ impl Leg {
         self.request(Inside { method: Method::Bye, lines: lines.into_bytes().into() }, stack);
     }
 
-    fn send_within(&mut self, request: Inside, attempts: Attempts, stack: &mut Stack<'_>) {
+    fn send_within(&mut self, request: Inside, mut attempts: Attempts, stack: &mut Stack<'_>) {
         let owner = self.owner();
         let State::Confirmed(confirmed) = &mut self.state else { return };
         confirmed.dialog.used_cseq(self.cseq);
@@ -30,7 +30,8 @@ impl Leg {
         let flow = endpoint.route_within(confirmed.dialog.next_hop(), self.flow);
         let mut credentials = Vec::new();
         let about = (request.method.as_str(), confirmed.dialog.target(), &[][..]);
-        self.session.write(about, self.credentials.as_deref(), &mut endpoint.random, &mut credentials);
+        let secrets = self.credentials.as_deref();
+        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let sent_by = endpoint.locals.sent_by(flow);
         let (dialog, cseq) = (&confirmed.dialog, self.cseq);
         let key = endpoint.transactions.request(*now, request.method, flow, owner, outbox, |out, branch| {
@@ -56,10 +57,14 @@ impl Leg {
             return LegEvent::Nothing;
         }
         let Some(Outstanding { request, mut attempts, .. }) = self.take_outstanding(key) else {
+            self.response_outside(key, response, stack);
             return LegEvent::Nothing;
         };
+        // Nothing but the BYE itself is tried again behind a BYE.
+        let leaving = self.outstanding.iter().any(|other| other.request.method == Method::Bye);
         if response.status.is_challenge()
             && self.is_up()
+            && !leaving
             && self.challenged(response, &mut attempts, stack).is_ok()
         {
             self.send_within(request, attempts, stack);
@@ -71,35 +76,47 @@ impl Leg {
         LegEvent::Done(request, response.status, sub)
     }
 
-    /// Sends a request in another dialog than the leg's own: PRACK in an early one. Its answer is of no interest.
+    /// Sends a request in another dialog than the leg's own: PRACK in an early one, BYE to a fork that lost.
+    /// Challenges are answered; apart from that its answer is of no interest.
     pub(super) fn send_outside(
         &mut self,
-        dialog: &Dialog,
-        method: Method<'static>,
-        lines: Box<[u8]>,
+        dialog: Dialog,
+        request: Inside,
+        mut attempts: Attempts,
         stack: &mut Stack<'_>,
     ) {
+        self.cseq += 1;
         let (owner, cseq) = (self.owner(), self.cseq);
         let Stack { now, outbox, endpoint } = stack;
         let flow = endpoint.route_within(dialog.next_hop(), self.flow);
+        let method = request.method;
         let mut credentials = Vec::new();
         let about = (method.as_str(), dialog.target(), &[][..]);
-        self.session.write(about, self.credentials.as_deref(), &mut endpoint.random, &mut credentials);
+        let secrets = self.credentials.as_deref();
+        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let sent_by = endpoint.locals.sent_by(flow);
-        endpoint.transactions.request(*now, method, flow, owner, outbox, |out, branch| {
+        let key = endpoint.transactions.request(*now, method, flow, owner, outbox, |out, branch| {
             let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
             let mut writer = dialog.request(out, method, sending);
             writer
-                .lines(|out| out.extend_from_slice(&lines))
+                .lines(|out| out.extend_from_slice(&request.lines))
                 .lines(|out| out.extend_from_slice(&credentials));
             writer.end();
         });
+        self.outside.push(Outside { key, dialog, request, attempts });
     }
 
-    /// BYE to a fork that lost.
-    pub(super) fn hang_up_fork(&mut self, fork: &mut Dialog, stack: &mut Stack<'_>) {
-        self.cseq = self.cseq.max(fork.next_cseq());
-        self.send_outside(fork, Method::Bye, Box::default(), stack);
+    fn response_outside(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
+        let Some(Outside { dialog, request, mut attempts, .. }) = self.take_outside(key) else { return };
+        if response.status.is_challenge() && self.challenged(response, &mut attempts, stack).is_ok() {
+            self.send_outside(dialog, request, attempts, stack);
+        }
+    }
+
+    /// Takes a request in another dialog out, if that is one: it has its answer, or will have none.
+    pub(super) fn take_outside(&mut self, key: Key<Client>) -> Option<Outside> {
+        let at = self.outside.iter().position(|outside| outside.key == key)?;
+        Some(self.outside.remove(at))
     }
 
     /// Checks the order of a request from the peer (§12.2.2) and takes its Contact; 500 if it is out of order.

@@ -45,7 +45,8 @@ impl Phone {
         line.cseq += 1;
         let mut credentials = Vec::new();
         let about = ("INVITE", target.as_str(), body.as_slice());
-        line.session.write(about, self.config.credentials.as_ref(), &mut self.random, &mut credentials);
+        let secrets = self.config.credentials.as_ref();
+        line.session.write(about, secrets, &mut line.attempts, &mut self.random, &mut credentials);
         let (tag, cseq, remote) = (line.ident.text(), line.cseq, format!("<{target}>"));
         let ends = Ends { call_id: &line.call_id, local: &local, local_tag: tag.as_str(), remote: &remote };
         let sent_by = self.locals.sent_by(flow);

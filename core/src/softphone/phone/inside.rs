@@ -43,7 +43,7 @@ impl Phone {
         self.send_inside(key, inside, outbox);
     }
 
-    fn send_inside(&mut self, key: Key<Line>, inside: Inside, outbox: &mut Outbox) {
+    fn send_inside(&mut self, key: Key<Line>, mut inside: Inside, outbox: &mut Outbox) {
         let contact = self.contact();
         let Some(line) = self.lines.get_mut(key) else { return };
         let Some(dialog) = &mut line.dialog else { return };
@@ -51,11 +51,12 @@ impl Phone {
         let address = Uri::parse(dialog.next_hop()).ok().and_then(|uri| uri.address());
         let flow = self.locals.flow_to(address.unwrap_or(self.config.exchange));
         let sent_by = self.locals.sent_by(flow);
-        let Inside { method, fields, body, .. } = &inside;
+        let Inside { method, fields, body, attempts } = &mut inside;
         let mut credentials = Vec::new();
         let about =
             (method.as_str(), dialog.target(), body.as_ref().map_or(&[][..], |(_, body)| body.as_slice()));
-        line.session.write(about, self.config.credentials.as_ref(), &mut self.random, &mut credentials);
+        let secrets = self.config.credentials.as_ref();
+        line.session.write(about, secrets, attempts, &mut self.random, &mut credentials);
         let dialog = &*dialog;
         let owner = Owner(key.to_bits());
         let client = self.transactions.request(self.now, *method, flow, owner, outbox, |out, branch| {
