@@ -24,15 +24,18 @@ enum Seen {
     Lost(ConnectionId),
     Timeout(Tick),
     Pulse(Instant),
+    Paused,
 }
 
-/// Echoes what it gets, but obeys these words: `drain`, `timer`, `busy` (datagrams), `big`, `bye`, `big bye`, `go`, `sink`
-/// (connections).
+/// Echoes what it gets, but obeys these words: `drain`, `timer`, `busy`, `pause` (datagrams), `big`, `bye`, `big bye`, `go`,
+/// `sink` (connections).
 struct Echo {
     seen: Sender<Seen>,
     wake: Wake,
     busy: u32,
     sinks: BTreeSet<ConnectionId>,
+    /// A pause ends when something comes.
+    gate: Receiver<()>,
 }
 
 impl Echo {
@@ -44,6 +47,10 @@ impl Echo {
         match datagram.bytes {
             b"drain" => outbox.drained(),
             b"timer" => self.wake = Wake::At(now + Duration::from_millis(50), Reason::Call),
+            b"pause" => {
+                self.tell(Seen::Paused);
+                self.gate.recv_timeout(LONG).expect("the pause ends");
+            }
             b"busy" => (self.busy, self.wake) = (3, Wake::At(now, Reason::MoreWork)),
             _ => {}
         }
@@ -53,6 +60,11 @@ impl Echo {
     fn received(&mut self, connection: ConnectionId, bytes: &[u8], outbox: &mut Outbox) {
         self.tell(Seen::Received(bytes.len()));
         if self.sinks.contains(&connection) {
+            // It takes its time, so that the peer always has more ready than is taken.
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_micros(500) {
+                std::hint::spin_loop();
+            }
             return;
         }
         match bytes {
@@ -122,6 +134,7 @@ struct Running {
     datagrams: Vec<SocketAddr>,
     streams: Vec<SocketAddr>,
     seen: Receiver<Seen>,
+    gate: Sender<()>,
     thread: Option<JoinHandle<u64>>,
 }
 
@@ -132,18 +145,25 @@ impl Running {
 
     fn with_pulse(interval: Option<Duration>) -> Self {
         let (sender, seen) = channel();
+        let (gate, opened) = channel();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let bound = Bound::new(&[any, any], &[any, any]).expect("free ports");
         let datagrams = bound.datagram_addresses().to_vec();
         let streams = bound.stream_addresses().to_vec();
         let thread = std::thread::spawn(move || {
             let mut event_loop = EventLoop::new(bound).expect("a loop");
-            let mut echo = Echo { seen: sender.clone(), wake: Wake::Idle, busy: 0, sinks: BTreeSet::new() };
+            let mut echo = Echo {
+                seen: sender.clone(),
+                wake: Wake::Idle,
+                busy: 0,
+                sinks: BTreeSet::new(),
+                gate: opened,
+            };
             let mut host = Pulsing { seen: sender, interval, passed: 0 };
             event_loop.run(&mut echo, &mut host, Vec::new()).expect("it runs");
             host.passed
         });
-        let running = Self { datagrams, streams, seen, thread: Some(thread) };
+        let running = Self { datagrams, streams, seen, gate, thread: Some(thread) };
         running.wait(|seen| matches!(seen, Seen::Timeout(_)).then_some(()));
         running
     }
@@ -167,6 +187,7 @@ impl Running {
             Seen::Lost(connection) => Some(Seen::Lost(*connection)),
             Seen::Timeout(at) => Some(Seen::Timeout(*at)),
             Seen::Pulse(at) => Some(Seen::Pulse(*at)),
+            Seen::Paused => Some(Seen::Paused),
         })
     }
 
@@ -179,6 +200,14 @@ impl Running {
         let socket = speaker();
         socket.send_to(word, self.datagrams[0]).expect("sent");
         assert_eq!(hear(&socket), (self.datagrams[0], word.to_vec()));
+    }
+
+    /// Lets things happen while the machine is busy, so that the loop finds them all at once.
+    fn at_once(&self, happen: impl FnOnce()) {
+        speaker().send_to(b"pause", self.datagrams[0]).expect("sent");
+        self.wait(|seen| (*seen == Seen::Paused).then_some(()));
+        happen();
+        self.gate.send(()).expect("the machine waits");
     }
 
     /// Ends the loop, and returns how many datagrams passed.
@@ -313,6 +342,17 @@ fn a_flushed_close_of_a_small_answer_ends_with_it() {
 }
 
 #[test]
+fn after_a_flushed_close_what_the_peer_still_sends_is_taken_and_thrown_away() {
+    let running = Running::start();
+    let mut stream = running.connect();
+    stream.write_all(b"bye").expect("written");
+    stream.read_to_end(&mut Vec::new()).expect("an end");
+    for _ in 0..16 {
+        stream.write_all(&[b'y'; 64 * 1024]).expect("no reset");
+    }
+}
+
+#[test]
 fn a_close_at_once_writes_nothing_more() {
     let running = Running::start();
     let mut stream = running.connect();
@@ -327,8 +367,10 @@ fn a_peer_that_sends_no_more_still_gets_its_answer() {
     let running = Running::start();
     for word in ["big", "hello"] {
         let mut stream = running.connect();
-        stream.write_all(word.as_bytes()).expect("written");
-        stream.shutdown(Shutdown::Write).expect("shut down");
+        running.at_once(|| {
+            stream.write_all(word.as_bytes()).expect("written");
+            stream.shutdown(Shutdown::Write).expect("shut down");
+        });
         running.wait(|seen| matches!(seen, Seen::Lost(_)).then_some(()));
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an end");
@@ -337,14 +379,15 @@ fn a_peer_that_sends_no_more_still_gets_its_answer() {
 }
 
 #[test]
-fn bytes_and_the_end_that_come_together_are_both_seen() {
+fn a_connection_its_bytes_and_its_end_that_come_together_are_all_seen() {
     let running = Running::start();
-    for round in 0..50 {
+    running.at_once(|| {
         let mut stream = running.connect();
         stream.write_all(b"hello").expect("written");
-        drop(stream);
-        running.wait(|seen| (*seen == Seen::Lost(ConnectionId(round))).then_some(()));
-    }
+    });
+    assert_eq!(running.next(), Seen::Accepted(ListenerId(0), ConnectionId(0)));
+    assert_eq!(running.next(), Seen::Received(5));
+    running.wait(|seen| (*seen == Seen::Lost(ConnectionId(0))).then_some(()));
 }
 
 #[test]
@@ -376,6 +419,18 @@ fn the_machine_is_called_when_its_wake_says_and_not_in_between() {
     let mut stream = running.connect();
     exchange(&mut stream, b"hello");
     assert_eq!(running.next(), Seen::Accepted(ListenerId(0), ConnectionId(0)));
+}
+
+#[test]
+fn the_loop_never_waits_less_than_the_wake_says() {
+    let bound = Bound::new(&[], &[]).expect("nothing to bind");
+    let mut event_loop = EventLoop::new(bound).expect("a loop");
+    assert_eq!(event_loop.timeout(Wake::Idle), None);
+    for micros in [10_000_001, 10_000_499, 10_000_999] {
+        let timeout = event_loop.timeout(Wake::At(Tick::from_micros(micros), Reason::Call));
+        let woken = event_loop.start.elapsed() + timeout.expect("a wake is set");
+        assert!(woken.as_micros() >= u128::from(micros), "{woken:?} for {micros} µs");
+    }
 }
 
 #[test]
