@@ -3,6 +3,11 @@
 //! [`Calls`] is the transaction user of all SIP traffic: datagrams go in, orders go in, and what is to be sent is
 //! appended to the outbox.
 
+mod bridge;
+mod contacts;
+mod desk;
+mod flow;
+mod inviting;
 mod leg;
 mod messages;
 pub(crate) mod order;
@@ -11,6 +16,8 @@ mod place;
 pub(crate) mod progress;
 pub(crate) mod record;
 mod refer;
+mod renaming;
+mod replaces;
 pub(crate) mod stack;
 
 use std::collections::VecDeque;
@@ -28,12 +35,14 @@ use crate::report::Report;
 use crate::sip::transaction::{Timers, TransactionEvent, Transactions};
 use crate::sip::transport::Locals;
 use crate::time::wheel::{TimerKey, Wheel};
+use contacts::Contacts;
+use desk::Desk;
+use flow::Flow;
 use leg::Leg;
-use order::{Agent, CallName};
+use order::CallName;
 pub(crate) use outcome::Outcome;
 use progress::{Progress, Way};
 use record::Record;
-use refer::{Refer, Stage};
 use stack::{Endpoint, Stack};
 
 /// How many timers of calls fire in one turn.
@@ -44,9 +53,9 @@ const TIMERS_AT_ONCE: usize = 1024;
 pub(crate) struct Call {
     ident: Ident,
     name: CallName,
-    leg: Option<Key<Leg>>,
+    /// `Call-ID` of the leg to the calling party.
     leg_call_id: Option<Ident>,
-    flow: Refer,
+    flow: Flow,
     record: Record,
     cache_time: Duration,
     timer: Option<(Tick, TimerKey)>,
@@ -59,6 +68,7 @@ pub(crate) struct Count {
     pub(crate) in_progress: usize,
     pub(crate) legs: usize,
     pub(crate) timers: usize,
+    pub(crate) contacts: usize,
 }
 
 /// All calls of one controller, and the SIP side that they share.
@@ -87,12 +97,6 @@ impl Call {
         &self.name
     }
 
-    /// What is shown of it.
-    pub(crate) fn progress(&self) -> Progress<'_> {
-        let way = Way::Refer { call_id: self.leg_call_id };
-        Progress { id: self.ident, name: &self.name, state: self.state(), record: &self.record, way }
-    }
-
     /// Whether it is not over yet.
     pub(crate) fn is_in_progress(&self) -> bool {
         self.flow.is_in_progress()
@@ -100,13 +104,7 @@ impl Call {
 
     /// How far it has got, in one word for people and JSON.
     pub(crate) fn state(&self) -> &'static str {
-        match self.flow.stage {
-            Stage::Alerting => "alerting",
-            Stage::Canceling => "canceling",
-            Stage::Referring | Stage::Pausing | Stage::Watching => "transferring",
-            Stage::Leaving => "leaving",
-            Stage::Lingering | Stage::Over => "ended",
-        }
+        self.flow.state()
     }
 }
 
@@ -117,6 +115,7 @@ impl Calls {
         let proxy = config.sip.proxy.as_ref().and_then(crate::config::Proxy::address);
         let mut keys = Random::new(seed, Consumer::HashKeys);
         let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), keys.bytes(), timers);
+        let contacts = Contacts::new(Keyed::new(&mut keys));
         Self {
             endpoint: Endpoint {
                 transactions,
@@ -124,6 +123,7 @@ impl Calls {
                 random: Random::new(seed, Consumer::Calls),
                 config,
                 proxy,
+                contacts,
             },
             calls: Table::default(),
             legs: Table::default(),
@@ -152,6 +152,15 @@ impl Calls {
         self.calls.iter().map(|(_, call)| call)
     }
 
+    /// What is shown of a call.
+    pub(crate) fn progress<'a>(&'a self, call: &'a Call) -> Progress<'a> {
+        let way = match &call.flow {
+            Flow::Refer(_) => Way::Refer { call_id: call.leg_call_id },
+            Flow::Bridge(bridge) => Way::Invite { dialogs: bridge.shown(&self.legs) },
+        };
+        Progress { id: call.ident, name: &call.name, state: call.state(), record: &call.record, way }
+    }
+
     /// Takes no new calls any more.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
@@ -169,6 +178,7 @@ impl Calls {
             in_progress: self.in_progress,
             legs: self.legs.len(),
             timers: self.wheel.len(),
+            contacts: self.endpoint.contacts.len(),
         }
     }
 
@@ -179,16 +189,21 @@ impl Calls {
             return Err(format!("{in_progress} calls are in progress, {} are counted", self.in_progress));
         }
         for (key, call) in self.calls.iter() {
-            let leg = call.leg.map(|leg| self.legs.get(leg).map(|leg| leg.call));
-            if leg.is_some_and(|of| of != Some(key)) {
+            let legs = call.flow.legs();
+            if legs.iter().any(|leg| self.legs.get(*leg).is_none_or(|leg| leg.call != key)) {
                 return Err(format!("call {key:?} has a leg that is not its own"));
             }
-            if call.flow.stage == Stage::Over && call.timer.is_none() {
+            if call.flow.is_over() && call.timer.is_none() {
                 return Err(format!("call {key:?} is over and will never be forgotten"));
             }
-            if call.flow.deadline != call.timer.map(|(at, _)| at) && call.flow.stage != Stage::Over {
+            let deadline = call.flow.deadline(&self.legs);
+            if deadline != call.timer.map(|(at, _)| at) && !call.flow.is_over() {
                 return Err(format!("call {key:?} waits for another time than its timer"));
             }
+        }
+        let owned: usize = self.calls.iter().map(|(_, call)| call.flow.legs().len()).sum();
+        if owned != self.legs.len() {
+            return Err(format!("calls have {owned} legs, there are {}", self.legs.len()));
         }
         let orphans = self.legs.iter().filter(|(_, leg)| self.calls.get(leg.call).is_none()).count();
         let timers = self.calls.iter().filter(|(_, call)| call.timer.is_some()).count();
@@ -210,7 +225,8 @@ impl Calls {
 
     /// When [`timeout`](Self::timeout) is to be called next, for transactions and for calls.
     pub(crate) fn next(&self) -> (Option<Tick>, Option<Tick>) {
-        (self.endpoint.transactions.next(), self.wheel.next())
+        let calls = [self.wheel.next(), self.endpoint.contacts.next()].into_iter().flatten().min();
+        (self.endpoint.transactions.next(), calls)
     }
 
     /// Ends a call, whatever its state; whether there was one in progress.
@@ -218,7 +234,7 @@ impl Calls {
         let key: Key<Call> = id.key();
         let in_progress = self.calls.get(key).is_some_and(|call| call.ident == id && call.is_in_progress());
         if in_progress {
-            self.turn(now, key, outbox, |call, leg, stack| call.flow.hang_up(leg, stack));
+            self.turn(now, key, outbox, |flow, desk| flow.hang_up(desk));
         }
         in_progress
     }
@@ -231,6 +247,7 @@ impl Calls {
             self.expired(now, event, outbox);
         }
         self.expired = expired;
+        self.endpoint.contacts.expire(now);
         for _ in 0..TIMERS_AT_ONCE {
             let Some(key) = self.wheel.pop(now) else { return };
             self.call_due(now, key, outbox);
@@ -240,41 +257,39 @@ impl Calls {
     fn call_due(&mut self, now: Tick, key: Key<Call>, outbox: &mut Outbox) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.timer = None;
-        if call.flow.stage == Stage::Over {
+        if call.flow.is_over() {
             self.forget(key);
             return;
         }
-        self.turn(now, key, outbox, |call, leg, stack| {
-            call.flow.timeout(leg, &mut call.record, stack);
-        });
+        self.turn(now, key, outbox, |flow, desk| flow.timeout(desk));
     }
 
-    /// Lets something happen to a call and its leg, and then does what follows from where that led.
+    /// Lets something happen to a call, and then does what follows from where that led.
     fn turn(
         &mut self,
         now: Tick,
         key: Key<Call>,
         outbox: &mut Outbox,
-        happen: impl FnOnce(&mut Call, &mut Leg, &mut Stack<'_>),
+        happen: impl FnOnce(&mut Flow, &mut Desk<'_, '_>),
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let was_in_progress = call.flow.is_in_progress();
-        if let Some(leg) = call.leg.and_then(|leg| self.legs.get_mut(leg)) {
-            let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
-            happen(call, leg, &mut stack);
-        }
+        let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
+        let (legs, record) = (&mut self.legs, &mut call.record);
+        let mut desk = Desk { call: key, legs, record, stack: &mut stack };
+        happen(&mut call.flow, &mut desk);
+        call.flow.fall_back(&mut desk);
         if was_in_progress && !call.flow.is_in_progress() {
             self.in_progress -= 1;
         }
-        if call.flow.stage == Stage::Over {
-            if let Some(leg) = call.leg.take() {
-                self.legs.remove(leg);
-            }
+        self.rename(now, key);
+        let Some(call) = self.calls.get(key) else { return };
+        if !call.flow.is_over() {
+            let deadline = call.flow.deadline(&self.legs);
+            self.set_timer(key, deadline);
+        } else if call.record.ended.is_none() {
             self.end(now, key, outbox);
-            return;
         }
-        let deadline = call.flow.deadline;
-        self.set_timer(key, deadline);
     }
 
     fn set_timer(&mut self, key: Key<Call>, deadline: Option<Tick>) {
@@ -291,22 +306,26 @@ impl Calls {
     /// The call is over: its record is kept for its time.
     fn end(&mut self, now: Tick, key: Key<Call>, outbox: &mut Outbox) {
         let Some(call) = self.calls.get_mut(key) else { return };
-        if call.record.ended.is_none() {
-            call.record.ended = Some(now);
-            outbox.report(Report::CallEnded(Box::new(crate::report::CallEnded {
-                id: call.ident.text().to_string(),
-                agent: call.name.agent.clone(),
-                calling: call.name.calling.text().into(),
-                called: call.name.called.text().into(),
-                result: call.result(),
-                duration: now.since(call.record.placed),
-            })));
-        }
-        if call.cache_time.is_zero() {
+        call.record.ended = Some(now);
+        outbox.report(Report::CallEnded(Box::new(crate::report::CallEnded {
+            id: call.ident.text().to_string(),
+            agent: call.name.agent.clone(),
+            calling: call.name.calling.text().into(),
+            called: call.name.called.text().into(),
+            result: call.result(),
+            duration: now.since(call.record.placed),
+        })));
+        self.keep_record(now, key);
+    }
+
+    /// The record of a call that is over is kept for its time.
+    fn keep_record(&mut self, now: Tick, key: Key<Call>) {
+        let Some(cache_time) = self.calls.get(key).map(|call| call.cache_time) else { return };
+        if cache_time.is_zero() {
             self.forget(key);
             return;
         }
-        let until = now + call.cache_time;
+        let until = now + cache_time;
         self.set_timer(key, Some(until));
         self.ended.push_back(key);
         self.bound_records();
@@ -348,14 +367,4 @@ impl Call {
             _ => "not reached".to_owned(),
         }
     }
-}
-
-/// The agent's name-addr.
-fn name_addr(agent: &Agent) -> Box<str> {
-    let uri = agent.party.uri();
-    if agent.display.is_empty() {
-        return format!("<{uri}>").into();
-    }
-    let display: String = agent.display.chars().filter(|c| !c.is_control()).collect();
-    format!("\"{}\" <{uri}>", display.replace('\\', "\\\\").replace('"', "\\\"")).into()
 }

@@ -43,6 +43,8 @@ pub struct Census {
     pub connections: usize,
     /// Bytes of requests that are not complete or not answered yet.
     pub bytes_held: usize,
+    /// Parties of which it is remembered what their phones could not do.
+    pub contacts_remembered: usize,
     /// Addresses and nonces that logins were tried with of late.
     pub logins_remembered: usize,
 }
@@ -194,6 +196,7 @@ impl Controller {
             timers: calls.timers + transactions.timers + self.streams.timers(),
             connections: self.streams.len(),
             bytes_held: self.streams.bytes_held(),
+            contacts_remembered: calls.contacts,
             logins_remembered: self.core.gate.count(),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) use answer::{Answer, Show};
 pub(crate) use error::Error;
 pub(crate) use parameters::Ignored;
 
-use crate::call::order::{CallName, Party, Placing};
+use crate::call::order::{CallName, Connecting, Party, Placing};
 use crate::config::Config;
 use crate::http::Request;
 use crate::ident::Ident;
@@ -37,6 +37,8 @@ use route::{Resource, Verb, route};
 pub(crate) enum Action {
     /// Place a call; these parameters mean nothing.
     Place(Box<Placing>, Ignored),
+    /// Transfer the call of this name; these parameters mean nothing.
+    Transfer(CallName, Box<Placing>, Ignored),
     /// Show the progress of the call of this name.
     Progress(CallName),
     /// End the call of this name.
@@ -118,17 +120,17 @@ impl<'a> Asked<'a> {
 
     fn place(&self, pair: Pair<'_>, query: &str, form: &[u8]) -> Result<Action, Error> {
         let parameters = Parameters::read(query, form)?;
-        if let Doing::Transfer(target) = &parameters.doing {
-            self.names().party("target", target)?;
-        }
+        let target = match &parameters.doing {
+            Doing::Call => None,
+            Doing::Transfer(target) => Some(self.names().party("target", target)?),
+        };
         let agent = self.caller.placing(parameters.agent.as_deref(), &pair.written, self.names())?;
-        match (&parameters.doing, parameters.method) {
-            (Doing::Call, SipMethod::Refer) => {}
-            (Doing::Call, SipMethod::Invite) => return Err(Error::NotYet("sipMethod=INVITE")),
-            (Doing::Transfer(_), _) => return Err(Error::NotYet("action=transfer")),
-        }
         let defaults = &self.config.calls;
-        let placing = Placing {
+        let mut placing = Placing {
+            connecting: match parameters.method {
+                SipMethod::Refer => Connecting::Refer,
+                SipMethod::Invite => Connecting::Invite,
+            },
             agent,
             calling: pair.calling,
             called: pair.called,
@@ -139,7 +141,14 @@ impl<'a> Asked<'a> {
             answering: parameters.answering,
             confpin: parameters.confpin,
         };
-        Ok(Action::Place(Box::new(placing), parameters.ignored))
+        Ok(match target {
+            None => Action::Place(Box::new(placing), parameters.ignored),
+            Some(target) => {
+                let name = placing.name();
+                placing.calling = target;
+                Action::Transfer(name, Box::new(placing), parameters.ignored)
+            }
+        })
     }
 }
 

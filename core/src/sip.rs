@@ -4,6 +4,7 @@ pub(crate) mod dialog;
 pub mod message;
 pub(crate) mod screen;
 pub(crate) mod sdp;
+pub(crate) mod session_timer;
 pub(crate) mod subscription;
 pub(crate) mod transaction;
 pub(crate) mod transport;

@@ -3,7 +3,10 @@
 //! It answers challenges, tries the offers in order, follows redirections, acknowledges and hangs up forks, and
 //! reports what its call has to know as a [`LegEvent`].
 
+mod asked;
 mod invite;
+mod media;
+mod watch;
 mod within;
 
 use std::sync::Arc;
@@ -12,16 +15,20 @@ use smallvec::SmallVec;
 
 use crate::auth::client::{Attempts, Challenger, Session, Unanswerable};
 use crate::call::Call;
+use crate::call::progress::{DialogState, ShownDialog};
 use crate::call::stack::Stack;
 use crate::ident::{Ident, Key};
 use crate::sip::dialog::{Dialog, Ends};
-use crate::sip::message::{Method, Name, Request, Response, Status};
-use crate::sip::sdp::Origin;
+use crate::sip::message::{Method, Name, NameAddr, Request, Response, Status};
+use crate::sip::screen::Usage;
+use crate::sip::session_timer::Watch;
 use crate::sip::transaction::{Client, Owner, Server};
 use crate::sip::transport::Flow;
 use crate::users::SipCredentials;
-pub(crate) use invite::Invitation;
+pub(crate) use asked::Passed;
 use invite::Inviting;
+pub(crate) use invite::{Invitation, Offer};
+use media::Media;
 
 /// What our product is called in User-Agent and Server.
 pub(crate) const PRODUCT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
@@ -31,6 +38,10 @@ pub(crate) const PRODUCT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION")
 pub(crate) struct Leg {
     /// Whose it is.
     pub(crate) call: Key<Call>,
+    /// What its dialog is for, which decides what the peer may ask.
+    pub(crate) usage: Usage,
+    /// How it is found out that the peer is still there.
+    pub(crate) watch: Watch,
     ident: Ident,
     call_id: Ident,
     /// Our name-addr.
@@ -41,18 +52,25 @@ pub(crate) struct Leg {
     session: Session,
     flow: Flow,
     cseq: u32,
-    origin: Origin,
+    media: Media,
+    /// The session interval that we ask for, in seconds (RFC 4028).
+    interval: u32,
+    takes_update: bool,
+    /// The answer to our first offer, if it came before the 2xx.
+    early_answer: Option<Box<[u8]>>,
     state: State,
     outstanding: SmallVec<[Outstanding; 1]>,
     outside: Vec<Outside>,
-    /// The peer's re-INVITE whose 2xx waits for ACK.
-    unacknowledged: Option<Key<Server>>,
+    /// The peer's INVITE within the dialog, until it has its ACK or a failure.
+    invited: Option<Invited>,
 }
 
 #[derive(Debug)]
 enum State {
     /// The INVITE has no final response yet.
     Inviting(Box<Inviting>),
+    /// The party refused an INVITE without an offer; it may be asked again with one.
+    Refused(Box<Invitation>),
     /// The dialog stands.
     Confirmed(Confirmed),
     /// There is no dialog (any more).
@@ -62,16 +80,37 @@ enum State {
 #[derive(Debug)]
 struct Confirmed {
     dialog: Dialog,
-    invite: Key<Client>,
+    /// The INVITEs that were answered 2xx: the first of the dialog, and the latest.
+    accepted: SmallVec<[Accepted; 1]>,
+}
+
+/// An INVITE of ours with its 2xx.
+#[derive(Debug)]
+struct Accepted {
+    key: Key<Client>,
     cseq: u32,
-    /// Sent again for each copy of the 2xx (§13.2.2.4).
-    ack: Box<[u8]>,
+    credentials: Box<[u8]>,
+    /// The offer that the 2xx brought, until it is answered.
+    offer: Box<[u8]>,
+    /// Sent again for each copy of the 2xx (§13.2.2.4); none as long as the answer for it is waited for.
+    ack: Option<Box<[u8]>>,
+}
+
+/// An INVITE of the peer's within the dialog.
+#[derive(Clone, Copy, Debug)]
+struct Invited {
+    server: Key<Server>,
+    cseq: u32,
+    /// Our 2xx holds an offer of this leg's party, whose answer comes in the ACK (§13.2.1).
+    answers: Option<Key<Leg>>,
 }
 
 /// A request of ours within the dialog that has no final response yet.
 #[derive(Debug)]
 struct Outstanding {
     key: Key<Client>,
+    cseq: u32,
+    credentials: Box<[u8]>,
     request: Inside,
     attempts: Attempts,
 }
@@ -85,6 +124,15 @@ struct Outside {
     attempts: Attempts,
 }
 
+/// A body and its media type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body {
+    /// `Content-Type`, with its parameters.
+    pub(crate) kind: Box<str>,
+    /// The body.
+    pub(crate) bytes: Box<[u8]>,
+}
+
 /// A request within a dialog, kept so that it can be sent again with credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Inside {
@@ -92,17 +140,68 @@ pub(crate) struct Inside {
     pub(crate) method: Method<'static>,
     /// Header lines of its own, each with CR LF.
     pub(crate) lines: Box<[u8]>,
+    /// The body, if there is one.
+    pub(crate) body: Option<Body>,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
+}
+
+/// What a request within a dialog is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// What its method says: REFER, BYE, PRACK.
+    Plain,
+    /// Another party's offer, in a re-INVITE.
+    Offer,
+    /// A re-INVITE that asks for an offer (RFC 3725 §4.3).
+    Solicit,
+    /// A re-INVITE that brings back the media of before.
+    Restore,
+    /// The session is refreshed (RFC 4028 §7.4).
+    Refresh,
+    /// OPTIONS: is the peer still there?
+    Ping,
+    /// A request of the other leg's party.
+    Pass(Box<Passing>),
+}
+
+/// A request that came on one leg and was sent on by another.
+#[derive(Clone, Debug)]
+pub(crate) struct Passing {
+    /// Its server transaction.
+    pub(crate) server: Key<Server>,
+    /// The leg that it came on.
+    pub(crate) from: Key<Leg>,
+    /// What the session timer's header lines in its 2xx say.
+    pub(crate) session: Option<crate::sip::session_timer::Agreement>,
+    /// Whether it had an offer.
+    pub(crate) offers: bool,
+    /// Whether reliable provisional responses can be passed back (RFC 3262).
+    pub(crate) reliable: bool,
+}
+
+impl Inside {
+    /// A request that is for what its method says.
+    pub(crate) fn plain(method: Method<'static>, lines: Box<[u8]>) -> Self {
+        Self { method, lines, body: None, purpose: Purpose::Plain }
+    }
 }
 
 /// What a call has to know of its leg.
 #[derive(Debug)]
 pub(crate) enum LegEvent {
-    /// A provisional response to INVITE.
+    /// A provisional response to the first INVITE.
     Progress(Status),
-    /// The party picked up, and was acknowledged.
+    /// So was this one, and it brings an offer that is to be answered by [`Leg::prack`] (RFC 3262 §5).
+    EarlyOffer(Status),
+    /// The party picked up. Where it brought an offer, [`Leg::acknowledge`] answers it; else it was acknowledged.
     Answered,
+    /// The party takes no INVITE without an offer: [`Leg::offer`] asks it again.
+    WantsOffer(Status),
     /// The INVITE failed for good; `Unanswerable` when a challenge was the reason.
     Failed(Status, Option<Unanswerable>),
+    /// A provisional response to a request that passes through.
+    Passes(Passing),
     /// A request of ours within the dialog has its final response, or counts as having one.
     Done(Inside, Status, ReferSub),
     /// Nothing that the call has to know.
@@ -118,7 +217,7 @@ pub(crate) enum ReferSub {
     Unwatched,
 }
 
-/// Who a new leg is between.
+/// Who a new leg is between, and what for.
 #[derive(Debug)]
 pub(crate) struct Between {
     /// Our name-addr.
@@ -129,6 +228,8 @@ pub(crate) struct Between {
     pub(crate) credentials: Option<Arc<SipCredentials>>,
     /// The way of the first request.
     pub(crate) flow: Flow,
+    /// What for.
+    pub(crate) usage: Usage,
 }
 
 impl Leg {
@@ -140,9 +241,12 @@ impl Leg {
         invitation: Invitation,
         stack: &mut Stack<'_>,
     ) -> Self {
+        let interval = stack.endpoint.session_interval().unwrap_or_default();
         let random = &mut stack.endpoint.random;
         let mut leg = Self {
             call,
+            usage: between.usage,
+            watch: Watch::Off,
             ident: Ident::new(key, random.bits()),
             call_id: Ident::new(key, random.bits()),
             local: between.local,
@@ -151,11 +255,14 @@ impl Leg {
             session: Session::default(),
             flow: between.flow,
             cseq: 0,
-            origin: Origin { session: random.below(u32::MAX), version: 0 },
+            media: Media::new(random.below(u32::MAX)),
+            interval,
+            takes_update: false,
+            early_answer: None,
             state: State::Over,
             outstanding: SmallVec::new(),
             outside: Vec::new(),
-            unacknowledged: None,
+            invited: None,
         };
         leg.state = State::Inviting(Box::new(leg.send_invite(invitation, Attempts::default(), stack)));
         leg
@@ -176,6 +283,29 @@ impl Leg {
         matches!(self.state, State::Confirmed(_))
     }
 
+    /// Whether the first INVITE waits for its final response.
+    pub(crate) fn is_inviting(&self) -> bool {
+        matches!(self.state, State::Inviting(_))
+    }
+
+    /// The dialog as it is shown.
+    pub(crate) fn shown(&self) -> ShownDialog<'_> {
+        let (remote_tag, state) = match &self.state {
+            State::Inviting(inviting) => (inviting.early_tag(), DialogState::Early),
+            State::Refused(_) => ("", DialogState::Early),
+            State::Confirmed(confirmed) => (confirmed.dialog.remote_tag(), DialogState::Confirmed),
+            State::Over => ("", DialogState::Terminated),
+        };
+        ShownDialog {
+            call_id: self.call_id,
+            local_tag: self.ident,
+            remote_tag,
+            local_party: uri_of(&self.local),
+            remote_party: uri_of(&self.remote),
+            state,
+        }
+    }
+
     fn owner(&self) -> Owner {
         Owner(self.ident.key::<Leg>().to_bits())
     }
@@ -189,8 +319,8 @@ impl Leg {
     ) -> LegEvent {
         match &self.state {
             State::Inviting(inviting) if inviting.transaction == key => self.invite_response(response, stack),
-            State::Confirmed(confirmed) if confirmed.invite == key => {
-                self.later_2xx(response, stack);
+            State::Confirmed(confirmed) if confirmed.accepted.iter().any(|accepted| accepted.key == key) => {
+                self.later_2xx(key, response, stack);
                 LegEvent::Nothing
             }
             _ => self.response_within(key, response, stack),
@@ -222,11 +352,6 @@ impl Leg {
         }
     }
 
-    /// Forgets the dialog: the peer has hung up, or knows nothing of it.
-    pub(crate) fn end(&mut self) {
-        self.state = State::Over;
-    }
-
     fn take_outstanding(&mut self, key: Key<Client>) -> Option<Outstanding> {
         let at = self.outstanding.iter().position(|outstanding| outstanding.key == key)?;
         Some(self.outstanding.remove(at))
@@ -254,9 +379,24 @@ impl Leg {
             State::Confirmed(confirmed) => confirmed.dialog.is_of(request, request.from.tag()),
             // What overtakes the 2xx can be known by its Call-ID and our unguessable tag only.
             State::Inviting(_) => request.call_id == self.call_id.text().as_str(),
-            State::Over => false,
+            State::Refused(_) | State::Over => false,
         }
     }
+
+    /// What names the dialog to its peer, as `Replaces` does (RFC 3891 §3), and where the peer is reached.
+    pub(crate) fn seen_by_peer(&self) -> Option<(&str, &str, &str, &str)> {
+        match &self.state {
+            State::Confirmed(Confirmed { dialog, .. }) => {
+                Some((dialog.call_id(), dialog.remote_tag(), dialog.local_tag(), dialog.target()))
+            }
+            State::Inviting(_) | State::Refused(_) | State::Over => None,
+        }
+    }
+}
+
+/// The URI of a name-addr.
+fn uri_of(name_addr: &str) -> &str {
+    NameAddr::parse(name_addr).map_or(name_addr, |address| address.uri.raw)
 }
 
 fn ends<'a>(leg: &'a Leg, call_id: &'a str, local_tag: &'a str) -> Ends<'a> {

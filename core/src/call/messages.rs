@@ -10,9 +10,8 @@ use crate::io::{Datagram, Outbox};
 use crate::report::Report;
 use crate::sip::dialog::{Dialog, Ends, Sending};
 use crate::sip::message::{Fault, Message, Method, Name, Rejected, Request, Response, Status, Writer, parse};
-use crate::sip::screen::{ALLOW, screen};
+use crate::sip::screen::{Usage, screen};
 use crate::sip::sdp;
-use crate::sip::subscription::Notification;
 use crate::sip::transaction::{Incoming, Owner, Reply, Server, TransactionEvent, send};
 use crate::sip::transport::Flow;
 
@@ -57,18 +56,20 @@ impl Calls {
             return;
         };
         let leg = Key::from_bits(told.owner.0);
-        let Some(call) = self.legs.get(leg).map(|leg: &Leg| leg.call) else {
+        let Some((call, id)) =
+            self.legs.get(leg).and_then(|leg: &Leg| Some((leg.call, self.calls.get(leg.call)?.ident)))
+        else {
             self.orphan(response, flow, outbox);
             return;
         };
-        self.turn(now, call, outbox, |call, leg, stack| {
-            let event = leg.response(told.key, response, stack);
+        self.turn(now, call, outbox, |flow, desk| {
+            let event = desk.with(leg, |leg, stack| leg.response(told.key, response, stack));
+            let Some(event) = event else { return };
             if let LegEvent::Failed(_, Some(why)) = &event {
-                let call = call.ident.text().to_string();
-                stack.outbox.report(Report::Unanswerable { call, why: why.why() });
+                let call = id.text().to_string();
+                desk.stack.outbox.report(Report::Unanswerable { call, why: why.why() });
             }
-            call.note(&event, response.reason, now);
-            call.flow.leg_event(&event, leg, &mut call.record, stack);
+            flow.leg_event(leg, event, Some(response), desk);
         });
     }
 
@@ -98,40 +99,42 @@ impl Calls {
     pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
             TransactionEvent::TimedOut { owner, key } | TransactionEvent::TransportFailed { owner, key } => {
-                let Some(call) = self.call_of(owner) else { return };
-                self.turn(now, call, outbox, |call, leg, stack| {
-                    let event = leg.no_response(key);
-                    call.note(&event, Status::REQUEST_TIMEOUT.phrase(), now);
-                    call.flow.leg_event(&event, leg, &mut call.record, stack);
+                let Some((leg, call)) = self.call_of(owner) else { return };
+                self.turn(now, call, outbox, |flow, desk| {
+                    let event = desk.with(leg, |leg, _| leg.no_response(key));
+                    if let Some(event) = event {
+                        flow.leg_event(leg, event, None, desk);
+                    }
                 });
             }
             // A phone that never acknowledges our answer has lost the dialog (§14.2).
             TransactionEvent::NoAck { owner: Some(owner), .. } => {
-                let Some(call) = self.call_of(owner) else { return };
-                self.turn(now, call, outbox, |call, leg, stack| call.flow.hang_up(leg, stack));
+                let Some((_, call)) = self.call_of(owner) else { return };
+                self.turn(now, call, outbox, |flow, desk| flow.hang_up(desk));
             }
             TransactionEvent::NoAck { owner: None, .. } | TransactionEvent::ServerTimedOut { .. } => {}
         }
     }
 
-    fn call_of(&self, owner: Owner) -> Option<Key<Call>> {
-        self.legs.get(Key::<Leg>::from_bits(owner.0)).map(|leg| leg.call)
+    fn call_of(&self, owner: Owner) -> Option<(Key<Leg>, Key<Call>)> {
+        let key = Key::<Leg>::from_bits(owner.0);
+        self.legs.get(key).map(|leg| (key, leg.call))
     }
 
     fn request(&mut self, now: Tick, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
         match self.endpoint.transactions.receive(now, request, flow, outbox) {
             Incoming::Retransmission | Incoming::Acknowledged | Incoming::Refused => {}
             Incoming::Ack { .. } => {
-                if let Some(leg) = self.leg_of(request) {
-                    let call = self.legs.get(leg).map(|leg| leg.call);
-                    let Some(call) = call else { return };
-                    self.turn(now, call, outbox, |_, leg, stack| leg.acknowledged(stack));
-                }
+                let Some(leg) = self.leg_of(request) else { return };
+                let Some(call) = self.legs.get(leg).map(|leg| leg.call) else { return };
+                self.turn(now, call, outbox, |flow, desk| flow.acknowledged(leg, request, desk));
             }
-            // Whatever INVITE it means was answered in the turn that brought it, so there is nothing to cancel (§9.2).
             Incoming::Cancel { server: key, invite } => {
                 let status = if invite.is_some() { Status::OK } else { Status::NO_SUCH_DIALOG };
                 self.answer(now, key, request, status, outbox);
+                if let Some(invite) = invite {
+                    self.canceled(now, invite, request, outbox);
+                }
             }
             Incoming::Merged(key) => self.answer(now, key, request, Status::LOOP_DETECTED, outbox),
             Incoming::New(key) => {
@@ -139,6 +142,16 @@ impl Calls {
                 self.new_request(now, &answering, outbox);
             }
         }
+    }
+
+    /// An INVITE that waits for its answer is one that passes to another party (§9.2).
+    fn canceled(&mut self, now: Tick, invite: Key<Server>, cancel: &Request<'_>, outbox: &mut Outbox) {
+        if !self.endpoint.transactions.is_unanswered(invite) {
+            return;
+        }
+        let owner = self.endpoint.transactions.owner(invite);
+        let Some((leg, call)) = owner.and_then(|owner| self.call_of(owner)) else { return };
+        self.turn(now, call, outbox, |flow, desk| flow.canceled(leg, invite, cancel, desk));
     }
 
     fn answer(
@@ -168,15 +181,14 @@ impl Calls {
 
     fn new_request(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
         let request = answering.request;
-        if let Err(objection) = screen(request) {
+        let leg = self.leg_of(request);
+        let usage = leg.and_then(|leg| self.legs.get(leg)).map_or(Usage::Outside, |leg| leg.usage);
+        if let Err(objection) = screen(request, usage) {
             self.answer_with(now, answering, objection.status(), outbox, |writer| objection.finish(writer));
             return;
         }
-        match self.leg_of(request) {
-            Some(leg) => {
-                let Some(call) = self.legs.get(leg).map(|leg| leg.call) else { return };
-                self.request_within(now, call, answering, outbox);
-            }
+        match leg {
+            Some(leg) => self.request_within(now, leg, answering, outbox),
             None if request.to.tag().is_some() => {
                 let Answering { key, request, .. } = *answering;
                 self.answer(now, key, request, Status::NO_SUCH_DIALOG, outbox);
@@ -188,7 +200,9 @@ impl Calls {
     /// Nobody can call the controller; it tells what it is to whoever asks.
     fn request_outside(&mut self, now: Tick, answering: &Answering<'_>, outbox: &mut Outbox) {
         match answering.request.method {
-            Method::Options => self.answer_with(now, answering, Status::OK, outbox, finish_options),
+            Method::Options => self.answer_with(now, answering, Status::OK, outbox, |writer| {
+                finish_options(writer, Usage::Outside);
+            }),
             Method::Invite => {
                 self.answer_with(now, answering, Status::FORBIDDEN, outbox, |writer| writer.end())
             }
@@ -202,65 +216,29 @@ impl Calls {
         self.legs.get(key).filter(|leg| leg.ident() == ident && leg.owns(request)).map(|_| key)
     }
 
-    fn request_within(&mut self, now: Tick, call: Key<Call>, answering: &Answering<'_>, outbox: &mut Outbox) {
-        self.turn(now, call, outbox, |call, leg, stack| {
+    fn request_within(&mut self, now: Tick, leg: Key<Leg>, answering: &Answering<'_>, outbox: &mut Outbox) {
+        let Some(call) = self.legs.get(leg).map(|leg| leg.call) else { return };
+        let refer_to = self.refer_to(answering.request);
+        self.turn(now, call, outbox, |flow, desk| {
             let Answering { key, request, .. } = *answering;
-            let in_order = leg.take_request(answering);
+            let in_order = desk.with(leg, |leg, _| leg.take_request(answering));
             // A NOTIFY that was overtaken by a later one still tells what happened, and is answered 200.
-            if let Err(status) = in_order
+            if let Some(Err(status)) = in_order
                 && request.method != Method::Notify
             {
-                stack.endpoint.transactions.respond_plain(now, key, request, status, stack.outbox);
+                let transactions = &mut desk.stack.endpoint.transactions;
+                transactions.respond_plain(now, key, request, status, desk.stack.outbox);
                 return;
             }
-            let plain = |status, stack: &mut super::Stack<'_>| {
-                stack.endpoint.transactions.respond_plain(now, key, request, status, stack.outbox);
-            };
-            match request.method {
-                Method::Bye => {
-                    plain(Status::OK, stack);
-                    call.flow.peer_hung_up(leg, &mut call.record, now);
-                }
-                Method::Notify => match Notification::read(request) {
-                    Some(notification) => {
-                        plain(Status::OK, stack);
-                        call.flow.notified(&notification, leg, &mut call.record, stack);
-                    }
-                    None => plain(Status::BAD_EVENT, stack),
-                },
-                Method::Invite | Method::Update => leg.answer_offer(answering, stack),
-                Method::Options => {
-                    let reply = Reply { status: Status::OK, to_tag: None };
-                    stack.endpoint.transactions.respond(
-                        now,
-                        key,
-                        request,
-                        reply,
-                        stack.outbox,
-                        finish_options,
-                    );
-                }
-                _ => plain(Status::NO_SUCH_DIALOG, stack),
-            }
+            flow.request(leg, answering, refer_to.as_deref(), desk);
         });
     }
 }
 
-impl Call {
-    /// Notes what the record shows of an event on the leg.
-    fn note(&mut self, event: &LegEvent, reason: &str, now: Tick) {
-        match event {
-            LegEvent::Progress(status) | LegEvent::Failed(status, _) => {
-                self.record.response(now, *status, reason)
-            }
-            LegEvent::Answered => self.record.response(now, Status::OK, reason),
-            LegEvent::Done(..) | LegEvent::Nothing => {}
-        }
-    }
-}
-
-fn finish_options(mut writer: Writer<'_>) {
-    writer.field(Name::Allow, ALLOW).field(Name::Accept, sdp::MEDIA_TYPE).field(Name::Supported, "100rel");
+/// Ends the answer to OPTIONS with what we take.
+pub(super) fn finish_options(mut writer: Writer<'_>, usage: Usage) {
+    writer.field(Name::Allow, usage.allow()).field(Name::Accept, sdp::MEDIA_TYPE);
+    writer.field(Name::Supported, "100rel");
     writer.end();
 }
 

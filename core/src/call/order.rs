@@ -107,9 +107,20 @@ pub(crate) enum Answering {
     Auto,
 }
 
-/// A call to be placed by REFER.
+/// How the parties of a call are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connecting {
+    /// The calling party is handed over by REFER.
+    Refer,
+    /// We stay in the path (RFC 3725 flow IV).
+    Invite,
+}
+
+/// A call to be placed, or a party to be connected to an ongoing call's called party in place of the calling one.
 #[derive(Clone, Debug)]
 pub(crate) struct Placing {
+    /// How.
+    pub(crate) connecting: Connecting,
     /// The agent.
     pub(crate) agent: Agent,
     /// The party that is rung first.
@@ -147,6 +158,12 @@ pub(crate) enum Refusal {
     /// The same agent already connects the same two.
     #[error("a call of this agent between these two is still in progress")]
     InProgress,
+    /// The call is not one that could be transferred now.
+    #[error("{0}")]
+    NotTransferable(&'static str),
+    /// There is no call to be transferred.
+    #[error("there is no such call")]
+    NoSuchCall,
     /// `max_calls` are there.
     #[error("the limit of calls is reached")]
     TooMany,

@@ -1,114 +1,123 @@
-//! Placing a call: from the order to the first INVITE.
+//! Placing a call: from the order to the first INVITE; and transferring one.
 
-use super::leg::{Between, Invitation, Leg};
-use super::order::{Answering, CallName, Forwarding, Party, Placing, Refusal};
+use super::bridge::Bridge;
+use super::desk::Desk;
+use super::flow::Flow;
+use super::inviting::{Wanted, alerting_lines};
+use super::leg::{Between, Invitation, Leg, Offer};
+use super::order::{CallName, Connecting, Party, Placing, Refusal};
 use super::record::Record;
 use super::refer::Refer;
 use super::stack::Stack;
-use super::{Call, Calls, name_addr};
+use super::{Call, Calls};
 use crate::Tick;
-use crate::config::{Dialect, Identity};
-use crate::ident::Ident;
+use crate::ident::{Ident, Key};
 use crate::io::Outbox;
 use crate::sip::message::{Name, Writer};
+use crate::sip::screen::Usage;
 
 impl Calls {
-    /// Places a call by REFER: its INVITE goes out now. Returns the call's identifier.
+    /// Places a call: its INVITE goes out now. Returns the call's identifier.
     pub(crate) fn place(
         &mut self,
         now: Tick,
-        placing: Placing,
+        placing: Box<Placing>,
         outbox: &mut Outbox,
     ) -> Result<Ident, Refusal> {
-        let name = placing.name();
         if self.draining {
             return Err(Refusal::Draining);
         }
-        if self.find(&name).is_some_and(Call::is_in_progress) {
+        if self.find(&placing.name()).is_some_and(Call::is_in_progress) {
             return Err(Refusal::InProgress);
         }
         if self.in_progress >= self.endpoint.config.calls.max_calls {
             return Err(Refusal::TooMany);
         }
-        let invitation = self.invitation(&placing);
-        let flow = self.endpoint.route(&invitation.target).ok_or(Refusal::NoTransport)?;
-        let seen = match self.endpoint.config.calls.identity {
-            Identity::Agent => name_addr(&placing.agent),
-            Identity::Party => format!("<{}>", placing.called.uri()).into(),
-        };
-        let between = Between {
-            local: seen,
-            remote: format!("<{}>", placing.calling.uri()).into(),
-            credentials: placing.agent.credentials.clone(),
-            flow,
-        };
-        Ok(self.enter(now, name, placing, between, invitation, outbox))
+        let (between, invitation) = self.wanted(&placing).prepare(&self.endpoint)?;
+        Ok(self.enter(now, placing, (between, invitation), outbox))
+    }
+
+    fn wanted<'a>(&self, placing: &'a Placing) -> Wanted<'a> {
+        let known = self.endpoint.contacts.of(placing.calling.uri());
+        // The list may have become shorter since.
+        let most = self.endpoint.config.calls.hold_sdp.len().saturating_sub(1);
+        Wanted {
+            agent: &placing.agent,
+            party: &placing.calling,
+            other: &placing.called,
+            forwarding: placing.forwarding,
+            lines: alerting_lines(placing, &self.endpoint.config.sip.domain),
+            offer: Offer::Hold(known.offer.min(most)),
+            usage: match placing.connecting {
+                Connecting::Refer => Usage::Refer,
+                Connecting::Invite => Usage::Bridge,
+            },
+        }
     }
 
     fn enter(
         &mut self,
         now: Tick,
-        name: CallName,
-        placing: Placing,
-        between: Between,
-        invitation: Invitation,
+        placing: Box<Placing>,
+        (between, invitation): (Between, Invitation),
         outbox: &mut Outbox,
     ) -> Ident {
-        let lines = refer_lines(&placing);
+        let name = placing.name();
         let secret = self.endpoint.random.bits();
         let most = self.endpoint.config.limits.record_events;
-        let call = self.calls.insert_with(|key| Call {
-            ident: Ident::new(key, secret),
-            name: name.clone(),
-            leg: None,
-            leg_call_id: None,
-            flow: Refer::new(now, placing.timeout, placing.forwarding, lines),
-            record: Record::new(now, most),
-            cache_time: placing.cache_time,
-            timer: None,
+        let fallback = self.endpoint.config.calls.refer_fallback;
+        let (legs, endpoint) = (&mut self.legs, &mut self.endpoint);
+        let call = self.calls.insert_with(|key| {
+            let mut stack = Stack { now, outbox: &mut *outbox, endpoint };
+            let leg = legs.insert_with(|leg| Leg::invite(leg, key, between, invitation, &mut stack));
+            let cache_time = placing.cache_time;
+            let flow = match placing.connecting {
+                Connecting::Refer => {
+                    let lines = refer_lines(&placing);
+                    Flow::Refer(Box::new(Refer::new(now, leg, lines, placing, fallback)))
+                }
+                Connecting::Invite => Flow::Bridge(Box::new(Bridge::alerting(now, leg, placing))),
+            };
+            Call {
+                ident: Ident::new(key, secret),
+                name: name.clone(),
+                leg_call_id: legs.get(leg).map(Leg::call_id),
+                flow,
+                record: Record::new(now, most),
+                cache_time,
+                timer: None,
+            }
         });
-        let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
-        let leg = self.legs.insert_with(|key| Leg::invite(key, call, between, invitation, &mut stack));
         self.names.insert(name, call);
         self.in_progress += 1;
-        let leg_call_id = self.legs.get(leg).map(Leg::call_id);
-        if let Some(call) = self.calls.get_mut(call) {
-            call.leg = Some(leg);
-            call.leg_call_id = leg_call_id;
-        }
-        self.turn(now, call, outbox, |_, _, _| {});
+        self.turn(now, call, outbox, |_, _| {});
         self.calls.get(call).map_or(Ident::new(call, secret), Call::id)
     }
 
-    fn invitation(&self, placing: &Placing) -> Invitation {
-        let config = &self.endpoint.config;
-        let forbidden = placing.forwarding == Forwarding::Forbidden;
-        let mut target = placing.calling.uri().to_owned();
-        if forbidden && config.sip.dialect == Dialect::Sipx {
-            target.push_str(";sipx-noroute=Voicemail;sipx-userforward=false");
+    /// Connects the called party of the call of this name to another one, `placing.calling`, instead of the calling
+    /// one; that is rung now. Returns the call's identifier.
+    pub(crate) fn transfer(
+        &mut self,
+        now: Tick,
+        name: &CallName,
+        placing: Box<Placing>,
+        outbox: &mut Outbox,
+    ) -> Result<Ident, Refusal> {
+        let call = self.find(name).filter(|call| call.is_in_progress()).ok_or(Refusal::NoSuchCall)?;
+        let (key, ident): (Key<Call>, _) = (call.ident.key(), call.ident);
+        if matches!(call.flow, Flow::Refer(_)) {
+            return Err(Refusal::NotTransferable("this call was placed by REFER: it cannot be transferred"));
         }
-        let mut lines = Vec::new();
-        let mut writer = Writer::lines_only(&mut lines);
-        if let Some(subject) = &placing.subject {
-            writer.field(Name::Subject, subject);
+        if self.find(&placing.name()).is_some_and(Call::is_in_progress) {
+            return Err(Refusal::InProgress);
         }
-        if forbidden {
-            // RFC 3841 §9.1
-            writer.field(Name::RequestDisposition, "no-recurse");
-        }
-        if placing.answering == Answering::Auto {
-            let domain = &config.sip.domain;
-            writer.field(Name::AnswerMode, "Auto");
-            writer.field_parts(Name::CallInfo, &["<sip:", domain, ">;answer-after=0"]);
-            writer.field_parts(Name::AlertInfo, &["<http://", domain, ">;info=alert-autoanswer"]);
-        }
-        Invitation {
-            target: target.into(),
-            lines: lines.into(),
-            asserted: config.calls.asserted_identity.then(|| placing.agent.party.uri().into()),
-            offer: 0,
-            redirections: (!forbidden).then(Default::default),
-        }
+        let mut done = Err(Refusal::NoSuchCall);
+        self.turn(now, key, outbox, |flow: &mut Flow, desk: &mut Desk<'_, '_>| {
+            if let Flow::Bridge(bridge) = flow {
+                done = bridge.transfer(placing, desk);
+            }
+        });
+        done.map(|()| ident)
     }
 }
 

@@ -5,7 +5,7 @@ use super::record::Record;
 use crate::ident::Ident;
 
 /// One call at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Progress<'a> {
     /// The identifier by which anybody may ask for it.
     pub(crate) id: Ident,
@@ -20,7 +20,7 @@ pub(crate) struct Progress<'a> {
 }
 
 /// How the parties of a call are connected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Way<'a> {
     /// The calling party is handed over by REFER.
     Refer {
@@ -28,11 +28,44 @@ pub(crate) enum Way<'a> {
         call_id: Option<Ident>,
     },
     /// We stay in the path, with a dialog for each party.
-    #[cfg_attr(not(test), expect(dead_code, reason = "calls that stay in the path are shown so"))]
     Invite {
         /// Those dialogs, the calling party's first.
-        dialogs: &'a [ShownDialog<'a>],
+        dialogs: Vec<ShownDialog<'a>>,
     },
+}
+
+/// A dialog that is over, kept to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Parted {
+    call_id: Ident,
+    local_tag: Ident,
+    /// The party's tag, our URI and the party's, one behind the other.
+    text: Box<str>,
+    ends: (usize, usize),
+}
+
+impl Parted {
+    /// What was shown last, as over.
+    pub(crate) fn of(dialog: &ShownDialog<'_>) -> Self {
+        let ShownDialog { call_id, local_tag, remote_tag, local_party, remote_party, .. } = *dialog;
+        let text = [remote_tag, local_party, remote_party].concat().into();
+        let ends = (remote_tag.len(), remote_tag.len() + local_party.len());
+        Self { call_id, local_tag, text, ends }
+    }
+
+    /// As it is shown.
+    pub(crate) fn shown(&self) -> ShownDialog<'_> {
+        let (tag, local) = self.ends;
+        let part = |range: std::ops::Range<usize>| self.text.get(range).unwrap_or_default();
+        ShownDialog {
+            call_id: self.call_id,
+            local_tag: self.local_tag,
+            remote_tag: part(0..tag),
+            local_party: part(tag..local),
+            remote_party: part(local..self.text.len()),
+            state: DialogState::Terminated,
+        }
+    }
 }
 
 /// A dialog of ours (RFC 3261 §12).
@@ -54,7 +87,6 @@ pub(crate) struct ShownDialog<'a> {
 
 /// How far a dialog has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "calls that stay in the path are shown so"))]
 pub(crate) enum DialogState {
     /// A provisional response has come.
     Early,

@@ -9,8 +9,32 @@ use crate::sip::message::Status;
 pub(crate) struct Event {
     /// When.
     pub(crate) at: Tick,
+    /// Whose phone it was.
+    pub(crate) party: Role,
     /// What.
     pub(crate) kind: EventKind,
+}
+
+/// Who somebody is in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// The party that was rung first.
+    Calling,
+    /// The party that it is connected to.
+    Called,
+    /// The party that the call is transferred to.
+    Target,
+}
+
+/// An attempt to transfer the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    /// When it was asked for.
+    pub(crate) at: Tick,
+    /// To whom: `user@host`.
+    pub(crate) target: Box<str>,
+    /// What came of it.
+    pub(crate) outcome: Outcome,
 }
 
 /// What happened.
@@ -25,8 +49,11 @@ pub(crate) enum EventKind {
 /// How much of a NOTIFY's body is kept.
 const MAX_NOTIFY_TEXT: usize = 1024;
 
+/// How many transfers are kept; then the oldest go.
+const MAX_TRANSFERS: usize = 16;
+
 /// The record of one call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// When it was asked for.
     pub(crate) placed: Tick,
@@ -34,8 +61,9 @@ pub(crate) struct Record {
     pub(crate) answered: Option<Tick>,
     /// When everything was over.
     pub(crate) ended: Option<Tick>,
-    /// What came of the REFER, once it was sent.
+    /// What came of connecting the called party, once that was begun: by REFER, or by its INVITE.
     pub(crate) outcome: Option<Outcome>,
+    transfers: Vec<Transfer>,
     events: Vec<Event>,
     most: usize,
     dropped: u32,
@@ -44,12 +72,45 @@ pub(crate) struct Record {
 impl Record {
     /// The record of a call placed now, with so many events at the most.
     pub(crate) fn new(now: Tick, most: usize) -> Self {
-        Self { placed: now, answered: None, ended: None, outcome: None, events: Vec::new(), most, dropped: 0 }
+        Self {
+            placed: now,
+            answered: None,
+            ended: None,
+            outcome: None,
+            transfers: Vec::new(),
+            events: Vec::new(),
+            most,
+            dropped: 0,
+        }
     }
 
     /// What happened, oldest first.
     pub(crate) fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// The attempts to transfer it, oldest first.
+    pub(crate) fn transfers(&self) -> &[Transfer] {
+        &self.transfers
+    }
+
+    /// Notes that a transfer to this party begins.
+    pub(crate) fn transfer(&mut self, now: Tick, target: &str) {
+        if self.transfers.len() >= MAX_TRANSFERS {
+            self.transfers.remove(0);
+        }
+        self.transfers.push(Transfer { at: now, target: target.into(), outcome: Outcome::Requested });
+    }
+
+    /// Notes how far connecting a party has got: the called one, or the target of the latest transfer.
+    pub(crate) fn connecting(&mut self, party: Role, outcome: Outcome) {
+        let known = match party {
+            Role::Target => self.transfers.last_mut().map(|transfer| &mut transfer.outcome),
+            Role::Calling | Role::Called => Some(self.outcome.get_or_insert(Outcome::Requested)),
+        };
+        if let Some(known) = known.filter(|known| !known.is_final()) {
+            *known = outcome;
+        }
     }
 
     /// How many events were dropped to keep the record small.
@@ -66,18 +127,19 @@ impl Record {
     }
 
     /// Notes a response to INVITE; one that only repeats the last is not noted again.
-    pub(crate) fn response(&mut self, now: Tick, status: Status, reason: &str) {
+    pub(crate) fn response(&mut self, now: Tick, party: Role, status: Status, reason: &str) {
         let reason = (reason != status.phrase()).then(|| limited(reason));
         let kind = EventKind::Response(status, reason);
-        if self.events.last().is_none_or(|last| last.kind != kind) {
-            self.push(Event { at: now, kind });
+        if self.events.last().is_none_or(|last| last.kind != kind || last.party != party) {
+            self.push(Event { at: now, party, kind });
         }
     }
 
     /// Notes the body of a NOTIFY.
     pub(crate) fn notified(&mut self, now: Tick, body: &[u8]) {
         let text = String::from_utf8_lossy(body);
-        self.push(Event { at: now, kind: EventKind::Notified(limited(text.trim_end())) });
+        let kind = EventKind::Notified(limited(text.trim_end()));
+        self.push(Event { at: now, party: Role::Calling, kind });
     }
 
     /// The beginning and the latest matter most, so the oldest of what lies between is dropped.

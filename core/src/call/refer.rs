@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use crate::Tick;
-use crate::call::leg::{Inside, Leg, LegEvent, ReferSub};
-use crate::call::order::Forwarding;
+use crate::call::bridge::Bridge;
+use crate::call::desk::Desk;
+use crate::call::flow::Flow;
+use crate::call::leg::{Answering, Inside, Leg, LegEvent, ReferSub};
+use crate::call::messages::finish_options;
+use crate::call::order::{Forwarding, Placing};
 use crate::call::outcome::{Observation, Outcome};
-use crate::call::record::Record;
-use crate::call::stack::Stack;
-use crate::config::ReferHangup;
-use crate::sip::message::{Method, Status};
+use crate::call::record::{Record, Role};
+use crate::config::{ReferFallback, ReferHangup};
+use crate::ident::Key;
+use crate::sip::message::{Method, Response, Status};
+use crate::sip::screen::Usage;
 use crate::sip::subscription::{Notification, TIMER_N};
+use crate::sip::transaction::Reply;
 
 /// How often a REFER that met 491 is tried again.
 const MAX_RETRIES: u8 = 5;
@@ -26,6 +32,8 @@ pub(crate) enum Stage {
     Referring,
     /// REFER met 491 and is sent again later.
     Pausing,
+    /// REFER was refused, and the parties are connected in the other way.
+    FallingBack,
     /// REFER was accepted; NOTIFYs are waited for.
     Watching,
     /// BYE is out.
@@ -36,28 +44,53 @@ pub(crate) enum Stage {
     Over,
 }
 
+impl Stage {
+    /// How far the call has got, in one word for people and JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Stage::Alerting => "alerting",
+            Stage::Canceling => "canceling",
+            Stage::Referring | Stage::Pausing | Stage::Watching | Stage::FallingBack => "transferring",
+            Stage::Leaving => "leaving",
+            Stage::Lingering | Stage::Over => "ended",
+        }
+    }
+}
+
 /// The state machine of one call by REFER.
 #[derive(Debug)]
 pub(crate) struct Refer {
     pub(crate) stage: Stage,
+    /// The leg to the calling party; it is there until everything is over.
+    pub(crate) leg: Key<Leg>,
     /// When the stage ends by itself.
     pub(crate) deadline: Option<Tick>,
     /// Refer-To and Referred-By, each with CR LF.
     lines: Box<[u8]>,
     forwarding: Forwarding,
+    /// The order, as long as a refused REFER may be followed by the other way.
+    fallback: Option<Box<Placing>>,
     retries: u8,
     /// Whether somebody asked for the end.
     hung_up: bool,
 }
 
 impl Refer {
-    /// A call whose INVITE is sent now.
-    pub(crate) fn new(now: Tick, timeout: Duration, forwarding: Forwarding, lines: Box<[u8]>) -> Self {
+    /// A call whose INVITE is sent now, on this leg, with the lines of the REFER to come.
+    pub(crate) fn new(
+        now: Tick,
+        leg: Key<Leg>,
+        lines: Box<[u8]>,
+        placing: Box<Placing>,
+        fallback: ReferFallback,
+    ) -> Self {
         Self {
             stage: Stage::Alerting,
-            deadline: Some(now + timeout),
+            leg,
+            deadline: Some(now + placing.timeout),
             lines,
-            forwarding,
+            forwarding: placing.forwarding,
+            fallback: (fallback == ReferFallback::Invite).then_some(placing),
             retries: 0,
             hung_up: false,
         }
@@ -69,189 +102,238 @@ impl Refer {
     }
 
     /// Somebody wants the call to end, whatever its state.
-    pub(crate) fn hang_up(&mut self, leg: &mut Leg, stack: &mut Stack<'_>) {
+    pub(crate) fn hang_up(&mut self, desk: &mut Desk<'_, '_>) {
         self.hung_up = true;
         match self.stage {
-            Stage::Alerting => self.cancel(leg, stack),
-            Stage::Referring | Stage::Pausing | Stage::Watching => self.leave(leg, None, stack),
-            Stage::Canceling | Stage::Leaving | Stage::Lingering | Stage::Over => {}
+            Stage::Alerting => self.cancel(desk),
+            Stage::Referring | Stage::Pausing | Stage::Watching => self.leave(None, desk),
+            Stage::Canceling | Stage::FallingBack | Stage::Leaving | Stage::Lingering | Stage::Over => {}
         }
     }
 
-    fn cancel(&mut self, leg: &mut Leg, stack: &mut Stack<'_>) {
+    fn cancel(&mut self, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Canceling;
         self.deadline = None;
-        leg.cancel(None, stack);
+        desk.with(self.leg, |leg, stack| leg.cancel(None, stack));
     }
 
     /// The deadline has come.
-    pub(crate) fn timeout(&mut self, leg: &mut Leg, record: &mut Record, stack: &mut Stack<'_>) {
+    pub(crate) fn timeout(&mut self, desk: &mut Desk<'_, '_>) {
         self.deadline = None;
         match self.stage {
-            Stage::Alerting => self.cancel(leg, stack),
-            Stage::Pausing => self.refer(leg, record, stack),
+            Stage::Alerting => self.cancel(desk),
+            Stage::Pausing => self.refer(desk),
             Stage::Watching => {
-                observe(record, Observation::Silence);
-                self.leave(leg, None, stack);
+                observe(desk.record, Observation::Silence);
+                self.leave(None, desk);
             }
             Stage::Lingering => {
-                observe(record, Observation::Silence);
-                self.over(leg);
+                observe(desk.record, Observation::Silence);
+                self.over(desk);
             }
-            Stage::Canceling | Stage::Referring | Stage::Leaving | Stage::Over => {}
+            Stage::Canceling | Stage::Referring | Stage::FallingBack | Stage::Leaving | Stage::Over => {}
         }
     }
 
-    /// Something happened on the leg.
+    /// Something happened on the leg; `response` is what brought it, unless nothing did.
     pub(crate) fn leg_event(
         &mut self,
         event: &LegEvent,
-        leg: &mut Leg,
-        record: &mut Record,
-        stack: &mut Stack<'_>,
+        response: Option<&Response<'_>>,
+        desk: &mut Desk<'_, '_>,
     ) {
+        note(event, response, desk);
         match event {
-            LegEvent::Nothing => {}
-            LegEvent::Progress(status) => {
+            LegEvent::Progress(status) | LegEvent::EarlyOffer(status) => {
                 let forwarded = *status == Status::FORWARDED && self.forwarding == Forwarding::Forbidden;
                 if forwarded && self.stage == Stage::Alerting {
-                    self.cancel(leg, stack);
+                    self.cancel(desk);
                 }
             }
             LegEvent::Answered => {
-                record.answered = Some(stack.now);
-                self.answered(leg, record, stack);
+                desk.record.answered = Some(desk.stack.now);
+                self.answered(desk);
             }
-            LegEvent::Failed(..) => self.over(leg),
+            LegEvent::Failed(..) | LegEvent::WantsOffer(_) => self.over(desk),
             LegEvent::Done(Inside { method: Method::Refer, .. }, status, sub) => {
-                self.refer_answered(*status, *sub, leg, record, stack);
+                self.refer_answered(*status, *sub, desk);
             }
-            LegEvent::Done(Inside { method: Method::Bye, .. }, ..) => self.left(leg, record, stack.now),
-            LegEvent::Done(..) => {}
+            LegEvent::Done(Inside { method: Method::Bye, .. }, ..) => self.left(desk),
+            LegEvent::Done(..) | LegEvent::Passes(_) | LegEvent::Nothing => {}
         }
     }
 
-    fn answered(&mut self, leg: &mut Leg, record: &mut Record, stack: &mut Stack<'_>) {
+    fn answered(&mut self, desk: &mut Desk<'_, '_>) {
         match self.stage {
-            Stage::Alerting => self.refer(leg, record, stack),
+            Stage::Alerting => self.refer(desk),
             // The 2xx has crossed our CANCEL.
-            _ => self.leave(leg, None, stack),
+            _ => self.leave(None, desk),
         }
     }
 
-    fn refer(&mut self, leg: &mut Leg, record: &mut Record, stack: &mut Stack<'_>) {
+    fn refer(&mut self, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Referring;
         self.deadline = None;
-        record.outcome.get_or_insert(Outcome::Requested);
-        leg.request(Inside { method: Method::Refer, lines: self.lines.clone() }, stack);
+        desk.record.outcome.get_or_insert(Outcome::Requested);
+        let refer = Inside::plain(Method::Refer, self.lines.clone());
+        desk.with(self.leg, |leg, stack| leg.request(refer, stack));
     }
 
-    fn refer_answered(
-        &mut self,
-        status: Status,
-        sub: ReferSub,
-        leg: &mut Leg,
-        record: &mut Record,
-        stack: &mut Stack<'_>,
-    ) {
+    fn refer_answered(&mut self, status: Status, sub: ReferSub, desk: &mut Desk<'_, '_>) {
         if status == Status::REQUEST_PENDING && self.stage == Stage::Referring && self.retries < MAX_RETRIES {
             self.retries += 1;
             self.stage = Stage::Pausing;
             // We own the Call-ID: 2.1 to 4 seconds, in steps of 10 ms (RFC 3261 §14.1).
-            let steps = 210 + stack.endpoint.random.below(191);
-            self.deadline = Some(stack.now + Duration::from_millis(u64::from(steps) * 10));
+            let steps = 210 + desk.stack.endpoint.random.below(191);
+            self.deadline = Some(desk.stack.now + Duration::from_millis(u64::from(steps) * 10));
             return;
         }
-        let before = record.outcome;
+        let before = desk.record.outcome;
         observe(
-            record,
+            desk.record,
             match (status.is_success(), sub) {
                 (true, ReferSub::Watched) => Observation::Accepted,
                 (true, ReferSub::Unwatched) => Observation::AcceptedUnwatched,
                 (false, _) => Observation::Refused(status),
             },
         );
-        let is_final = record.outcome.is_some_and(Outcome::is_final);
+        let is_final = desk.record.outcome.is_some_and(Outcome::is_final);
+        let refused = !status.is_success() && before != desk.record.outcome;
+        let there = !matches!(status, Status::NO_SUCH_DIALOG | Status::REQUEST_TIMEOUT);
         match self.stage {
-            Stage::Referring if is_final => {
-                let refused = !status.is_success() && before != record.outcome;
-                let reason = refused.then(|| format!("SIP;cause={status};text=\"{}\"", status.phrase()));
-                self.leave(leg, reason.as_deref(), stack);
+            Stage::Referring if refused && there && self.fallback.is_some() && !self.hung_up => {
+                self.stage = Stage::FallingBack;
             }
+            Stage::Referring if is_final => self.leave(refused.then_some(status), desk),
             Stage::Referring => {
                 self.stage = Stage::Watching;
-                self.deadline.get_or_insert(stack.now + TIMER_N);
+                self.deadline.get_or_insert(desk.stack.now + TIMER_N);
             }
-            Stage::Lingering if is_final => self.over(leg),
+            Stage::Lingering if is_final => self.over(desk),
             _ => {}
         }
     }
 
+    /// A request came in the dialog.
+    pub(crate) fn request(&mut self, answering: &Answering<'_>, desk: &mut Desk<'_, '_>) {
+        let Answering { key, request, .. } = *answering;
+        let plain = |status, desk: &mut Desk<'_, '_>| {
+            let transactions = &mut desk.stack.endpoint.transactions;
+            transactions.respond_plain(desk.stack.now, key, request, status, desk.stack.outbox);
+        };
+        match request.method {
+            Method::Bye => {
+                plain(Status::OK, desk);
+                self.peer_hung_up(desk);
+            }
+            Method::Notify => match Notification::read(request) {
+                Some(notification) => {
+                    plain(Status::OK, desk);
+                    self.notified(&notification, desk);
+                }
+                None => plain(Status::BAD_EVENT, desk),
+            },
+            Method::Invite | Method::Update => {
+                desk.with(self.leg, |leg, stack| leg.answer_offer(answering, stack));
+            }
+            Method::Options => {
+                let reply = Reply { status: Status::OK, to_tag: None };
+                let transactions = &mut desk.stack.endpoint.transactions;
+                transactions.respond(desk.stack.now, key, request, reply, desk.stack.outbox, |writer| {
+                    finish_options(writer, Usage::Refer);
+                });
+            }
+            _ => plain(Status::NO_SUCH_DIALOG, desk),
+        }
+    }
+
     /// A NOTIFY of the subscription came, and was answered.
-    pub(crate) fn notified(
-        &mut self,
-        notification: &Notification<'_>,
-        leg: &mut Leg,
-        record: &mut Record,
-        stack: &mut Stack<'_>,
-    ) {
-        record.notified(stack.now, notification.body);
-        observe(record, Observation::of(notification));
-        let outcome = record.outcome.unwrap_or(Outcome::Requested);
-        let rings =
-            stack.endpoint.config.calls.refer_hangup == ReferHangup::Ringing && outcome == Outcome::Ringing;
+    fn notified(&mut self, notification: &Notification<'_>, desk: &mut Desk<'_, '_>) {
+        let now = desk.stack.now;
+        desk.record.notified(now, notification.body);
+        observe(desk.record, Observation::of(notification));
+        let outcome = desk.record.outcome.unwrap_or(Outcome::Requested);
+        let leaves_early = desk.stack.endpoint.config.calls.refer_hangup == ReferHangup::Ringing;
+        let rings = leaves_early && outcome == Outcome::Ringing;
         match self.stage {
             Stage::Referring | Stage::Pausing | Stage::Watching if outcome.is_final() || rings => {
-                self.deadline = notification.deadline(stack.now);
-                self.leave(leg, None, stack);
+                self.deadline = notification.deadline(now);
+                self.leave(None, desk);
             }
             Stage::Referring | Stage::Watching | Stage::Lingering if !outcome.is_final() => {
-                self.deadline = notification.deadline(stack.now);
+                self.deadline = notification.deadline(now);
             }
-            Stage::Lingering => self.over(leg),
+            Stage::Lingering => self.over(desk),
             _ => {}
         }
     }
 
     /// The peer has hung up, and was answered.
-    pub(crate) fn peer_hung_up(&mut self, leg: &mut Leg, record: &mut Record, now: Tick) {
+    fn peer_hung_up(&mut self, desk: &mut Desk<'_, '_>) {
         if self.stage == Stage::Leaving {
             // Both BYEs have crossed; ours will be answered, by 200 or by 481.
             return;
         }
-        self.linger(leg, record, now);
+        self.linger(desk);
     }
 
-    fn leave(&mut self, leg: &mut Leg, reason: Option<&str>, stack: &mut Stack<'_>) {
+    fn leave(&mut self, refused: Option<Status>, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Leaving;
-        leg.hang_up(reason, stack);
+        let lines = refused
+            .map(|status| format!("Reason: SIP;cause={status};text=\"{}\"\r\n", status.phrase()))
+            .unwrap_or_default();
+        desk.with(self.leg, |leg, stack| leg.hang_up(lines.as_bytes(), stack));
     }
 
     /// Our BYE has its answer: what it says does not matter (§15.1.1).
-    fn left(&mut self, leg: &mut Leg, record: &mut Record, now: Tick) {
+    fn left(&mut self, desk: &mut Desk<'_, '_>) {
         if self.stage == Stage::Leaving {
-            self.linger(leg, record, now);
+            self.linger(desk);
         }
     }
 
     /// Waits for what may still be notified, unless everything is known already.
-    fn linger(&mut self, leg: &mut Leg, record: &mut Record, now: Tick) {
-        if record.outcome.is_none_or(Outcome::is_final) {
-            self.over(leg);
+    fn linger(&mut self, desk: &mut Desk<'_, '_>) {
+        if desk.record.outcome.is_none_or(Outcome::is_final) {
+            self.over(desk);
             return;
         }
         self.stage = Stage::Lingering;
-        let most = now + TIMER_N;
+        let most = desk.stack.now + TIMER_N;
         // Whoever hung up by our interface is not interested for longer than that.
         let deadline = self.deadline.filter(|deadline| !self.hung_up || *deadline < most);
         self.deadline = Some(deadline.unwrap_or(most));
     }
 
-    fn over(&mut self, leg: &mut Leg) {
+    fn over(&mut self, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Over;
         self.deadline = None;
-        leg.end();
+        desk.legs.remove(self.leg);
     }
+}
+
+impl Flow {
+    /// Goes on in the other way, if a refused REFER asks for that.
+    pub(crate) fn fall_back(&mut self, desk: &mut Desk<'_, '_>) {
+        let Flow::Refer(refer) = self else { return };
+        if refer.stage != Stage::FallingBack {
+            return;
+        }
+        let (leg, Some(placing)) = (refer.leg, refer.fallback.take()) else { return };
+        desk.with(leg, |leg, _| leg.usage = Usage::Bridge);
+        *self = Flow::Bridge(Box::new(Bridge::instead_of_refer(leg, placing, desk)));
+    }
+}
+
+/// Notes what the record shows of an event on the leg.
+fn note(event: &LegEvent, response: Option<&Response<'_>>, desk: &mut Desk<'_, '_>) {
+    let status = match event {
+        LegEvent::Progress(status) | LegEvent::Failed(status, _) => *status,
+        LegEvent::Answered => Status::OK,
+        _ => return,
+    };
+    let reason = response.map_or(status.phrase(), |response| response.reason);
+    desk.record.response(desk.stack.now, Role::Calling, status, reason);
 }
 
 fn observe(record: &mut Record, observation: Observation) {

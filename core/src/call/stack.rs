@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::contacts::Contacts;
 use crate::Tick;
 use crate::config::Config;
 use crate::io::Outbox;
@@ -18,6 +19,7 @@ pub(crate) struct Endpoint {
     pub(crate) random: Random,
     pub(crate) config: Config,
     pub(crate) proxy: Option<SocketAddr>,
+    pub(crate) contacts: Contacts,
 }
 
 /// The endpoint at one moment, with the place where what is to be sent goes.
@@ -29,6 +31,12 @@ pub(crate) struct Stack<'a> {
 }
 
 impl Endpoint {
+    /// The session timer's interval in seconds, if there is one (RFC 4028).
+    pub(crate) fn session_interval(&self) -> Option<u32> {
+        let interval = self.config.calls.session_expires?;
+        Some(u32::try_from(interval.as_secs()).unwrap_or(u32::MAX))
+    }
+
     /// The way of a new request to this URI: to the outbound proxy if there is one, else to the URI's own address.
     pub(crate) fn route(&self, uri: &str) -> Option<Flow> {
         let address = self.proxy.or_else(|| Uri::parse(uri).ok()?.address())?;

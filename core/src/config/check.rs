@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::read::Places;
 use super::value::quoted;
-use super::{Cidr, Config, ConfigError, ReferFallback, SipTransport};
+use super::{Cidr, Config, ConfigError, SipTransport};
 use crate::auth::digest::Algorithm;
 use crate::sip::message::Host;
 
@@ -152,9 +152,6 @@ impl Config {
             warn(
                 "calls.asserted_identity: has nobody to be sent to without sip.proxy or calls.trusted_proxy",
             );
-        }
-        if self.calls.refer_fallback == ReferFallback::Invite {
-            warn("calls.refer_fallback: this release stays in no call, a refused REFER ends it");
         }
         warnings
     }

@@ -255,7 +255,6 @@ fn what_may_not_be_meant_is_warned_of() {
         ("", "sip.proxy:".to_owned()),
         (&format!("{proxied}[http]\ntrusted = [\"0.0.0.0/0\"]"), "http.trusted:".to_owned()),
         (&format!("{proxied}[auth]\nalgorithms = [\"MD5\", \"SHA-256\"]"), "auth.algorithms:".to_owned()),
-        (&format!("{proxied}[calls]\nrefer_fallback = \"invite\""), "calls.refer_fallback:".to_owned()),
     ] {
         let warnings = warnings(lines);
         assert!(matches!(warnings.as_slice(), [only] if only.starts_with(&key)), "{lines}: {warnings:?}");

@@ -15,7 +15,7 @@ use crate::ident::Ident;
 use crate::io::{Close, ConnectionId, ListenerId, Outbox};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
-use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Show};
+use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Ignored, Show};
 use crate::time::wheel::{TimerKey, Wheel};
 use crate::tls::{Acceptor, Session, TlsFault};
 
@@ -383,24 +383,27 @@ impl Core {
     ) -> Result<Answer, Error> {
         match action {
             Action::Place(placing, ignored) => {
-                if !ignored.is_empty() {
-                    outbox.report(Report::IgnoredParameters(ignored.to_string()));
-                }
-                let id = self.calls.place(now, *placing, outbox)?;
-                let call = self.calls.get(id.text().as_str()).ok_or(Error::NoSuchCall)?;
-                Ok(show.placed(&call.progress(), &ignored))
+                let id = self.calls.place(now, placing, outbox)?;
+                self.placed(id, &ignored, show, outbox)
             }
-            Action::Progress(name) => Ok(show.progress(self.calls.find(&name).map(Call::progress).as_ref())),
+            Action::Transfer(name, placing, ignored) => {
+                let id = self.calls.transfer(now, &name, placing, outbox)?;
+                self.placed(id, &ignored, show, outbox)
+            }
+            Action::Progress(name) => {
+                let call = self.calls.find(&name).map(|call| self.calls.progress(call));
+                Ok(show.progress(call.as_ref()))
+            }
             Action::HangUp(name) => {
                 let id = self.calls.find(&name).map(Call::id).ok_or(Error::NoSuchCall)?;
                 self.hang_up(now, id, show, outbox)
             }
             Action::List => {
                 let visible = self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users));
-                Ok(show.calls(visible.map(Call::progress)))
+                Ok(show.calls(visible.map(|call| self.calls.progress(call))))
             }
             Action::ShowCall(id) => {
-                self.visible(id, caller).map(|call| show.progress(Some(&call.progress())))
+                self.visible(id, caller).map(|call| show.progress(Some(&self.calls.progress(call))))
             }
             Action::HangUpCall(id) => {
                 let id = self.visible(id, caller)?.id();
@@ -408,6 +411,15 @@ impl Core {
             }
             Action::Options(allow) => Ok(show.options(allow)),
         }
+    }
+
+    /// The answer to an order that was taken.
+    fn placed(&self, id: Ident, ignored: &Ignored, show: Show, outbox: &mut Outbox) -> Result<Answer, Error> {
+        if !ignored.is_empty() {
+            outbox.report(Report::IgnoredParameters(ignored.to_string()));
+        }
+        let call = self.calls.get(id.text().as_str()).ok_or(Error::NoSuchCall)?;
+        Ok(show.placed(&self.calls.progress(call), ignored))
     }
 
     fn visible(&self, id: Ident, caller: &Caller) -> Result<&Call, Error> {

@@ -73,9 +73,6 @@ pub(crate) enum Error {
     /// Nobody knows this method.
     #[error("this method is not known here")]
     UnknownMethod,
-    /// This release does not do it.
-    #[error("{0} is not served by this release")]
-    NotYet(&'static str),
     /// The calls did not take the order.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -102,10 +99,11 @@ impl Error {
             Error::UnknownAgent(_) | Error::NotYourAgent { .. } => 403,
             Error::NoSuchPath | Error::NoSuchCall => 404,
             Error::MethodNotAllowed(_) => 405,
-            Error::Refused(Refusal::InProgress) => 409,
+            Error::Refused(Refusal::NoSuchCall) => 404,
+            Error::Refused(Refusal::InProgress | Refusal::NotTransferable(_)) => 409,
             Error::MediaType => 415,
             Error::TooManyFailures(_) => 429,
-            Error::UnknownMethod | Error::NotYet(_) => 501,
+            Error::UnknownMethod => 501,
             Error::Refused(Refusal::TooMany | Refusal::Draining | Refusal::NoTransport) => 503,
             Error::TooManyConnections => 503,
             Error::Http(refusal) => refusal.status(),
@@ -171,7 +169,8 @@ mod tests {
             (Error::TooManyFailures(7), 429, Some("Retry-After: 7"), "7 s"),
             (Http::HeadTooLarge(9).into(), 431, None, "9"),
             (Error::UnknownMethod, 501, None, "method"),
-            (Error::NotYet("sipMethod=INVITE"), 501, None, "sipMethod=INVITE"),
+            (Error::Refused(Refusal::NoSuchCall), 404, None, "no such call"),
+            (Error::Refused(Refusal::NotTransferable("it rings")), 409, None, "it rings"),
             (Refusal::TooMany.into(), 503, Some("Retry-After: 5"), "limit"),
             (Refusal::Draining.into(), 503, Some("Retry-After: 30"), "shutting down"),
             (Refusal::NoTransport.into(), 503, Some("Retry-After: 5"), "transport"),

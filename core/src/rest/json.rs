@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::call::progress::{DialogState, Progress, ShownDialog, Way};
-use crate::call::record::{Event, EventKind};
+use crate::call::record::{self, Event, EventKind, Role};
 use crate::http::Civil;
 use crate::ident::Ident;
 use crate::{Epoch, Tick};
@@ -17,6 +17,7 @@ pub(super) struct Call<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
     legs: Vec<Leg<'a>>,
+    transfers: Vec<Transfer<'a>>,
     events: Vec<Happening<'a>>,
     /// How many were dropped between the first and the latest ones.
     events_dropped: u32,
@@ -73,8 +74,17 @@ struct Dialog<'a> {
 }
 
 #[derive(Serialize)]
+struct Transfer<'a> {
+    time: Text<Time>,
+    target: &'a str,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
 struct Happening<'a> {
     time: Text<Time>,
+    party: &'static str,
     method: &'static str,
     status: Option<u16>,
     text: Text<Line<'a>>,
@@ -102,6 +112,7 @@ impl<'a> Call<'a> {
         Self {
             summary: Summary::of(call, epoch),
             legs: legs(call),
+            transfers: call.record.transfers().iter().map(|transfer| Transfer::of(transfer, epoch)).collect(),
             events: call.record.events().iter().map(|event| Happening::of(event, epoch)).collect(),
             events_dropped: call.record.dropped(),
         }
@@ -137,13 +148,26 @@ impl Outcome {
     }
 }
 
+impl<'a> Transfer<'a> {
+    fn of(transfer: &'a record::Transfer, epoch: Epoch) -> Self {
+        let time = Text(Time(epoch.unix_millis(transfer.at)));
+        Self { time, target: &transfer.target, outcome: Outcome::of(transfer.outcome) }
+    }
+}
+
 impl<'a> Happening<'a> {
     fn of(event: &'a Event, epoch: Epoch) -> Self {
         let (method, status) = match &event.kind {
             EventKind::Response(status, _) => ("INVITE", Some(status.code())),
             EventKind::Notified(_) => ("NOTIFY", None),
         };
-        Self { time: Text(Time(epoch.unix_millis(event.at))), method, status, text: Text(Line(&event.kind)) }
+        let party = match event.party {
+            Role::Calling => "calling",
+            Role::Called => "called",
+            Role::Target => "target",
+        };
+        let time = Text(Time(epoch.unix_millis(event.at)));
+        Self { time, party, method, status, text: Text(Line(&event.kind)) }
     }
 }
 
@@ -168,10 +192,10 @@ fn legs<'a>(call: &Progress<'a>) -> Vec<Leg<'a>> {
             },
         }),
     };
-    match call.way {
+    match &call.way {
         Way::Refer { call_id: None } => Vec::new(),
         Way::Refer { call_id: Some(id) } => {
-            vec![Leg { call_id: Text(id), party: call.name.calling.uri(), dialog: None }]
+            vec![Leg { call_id: Text(*id), party: call.name.calling.uri(), dialog: None }]
         }
         Way::Invite { dialogs } => dialogs.iter().map(of_dialog).collect(),
     }

@@ -4,7 +4,7 @@ use crate::Tick;
 use crate::call::Outcome;
 use crate::call::order::{CallName, Party};
 use crate::call::progress::{DialogState, Progress, ShownDialog, Way};
-use crate::call::record::Record;
+use crate::call::record::{Record, Role};
 use crate::ident::Ident;
 use crate::sip::message::Status;
 
@@ -30,8 +30,8 @@ impl Sample {
         let party = |name| Party::new(name, "example.com").unwrap();
         let name = CallName { agent: "user1".into(), calling: party("user1"), called: party("o'b&b") };
         let mut record = Record::new(Tick::ZERO, 64);
-        record.response(at(5), Status::RINGING, "Ringing");
-        record.response(at(1005), Status::OK, "Here <I> am");
+        record.response(at(5), Role::Calling, Status::RINGING, "Ringing");
+        record.response(at(1005), Role::Calling, Status::OK, "Here <I> am");
         record.answered = Some(at(1005));
         record.notified(at(1010), b"SIP/2.0 100 Trying\r\n");
         record.notified(at(2010), text.as_bytes());

@@ -8,7 +8,7 @@ const NAMESPACE: &str = "http://www.sipfoundry.org/sipX/schema/xml/call-status-0
 
 /// Appends the progress of a call; of none, an empty document.
 pub(super) fn progress(call: Option<&Progress<'_>>, epoch: Epoch, out: &mut Vec<u8>) {
-    match call.map(|call| (call.way, call.record.events())) {
+    match call.map(|call| (&call.way, call.record.events())) {
         None => status_lines("", &[], epoch, out),
         Some((Way::Invite { dialogs }, _)) => all_dialogs(dialogs, out),
         Some((Way::Refer { call_id: Some(id) }, events)) => {

@@ -23,6 +23,7 @@ pub use name_addr::NameAddr;
 pub use params::Params;
 pub use parse::{MAX_HEADERS, MAX_MESSAGE, Rejected, parse};
 pub use status::Status;
+pub(crate) use uri::unescape;
 pub use uri::{Host, Scheme, Uri, escape_user};
 pub use via::Via;
 pub use write::Writer;

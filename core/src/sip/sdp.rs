@@ -56,6 +56,57 @@ fn head(out: &mut Vec<u8>, host: &str, connection: &str, origin: Origin) {
     }
 }
 
+/// A description under our own origin: its `o=` line becomes that of `origin` at `host`, every other byte stays.
+pub(crate) fn with_origin(sdp: &[u8], host: &str, origin: Origin) -> Vec<u8> {
+    let mut out = Vec::with_capacity(sdp.len() + 64);
+    let (before, line, after) = split_origin(sdp);
+    out.extend_from_slice(before);
+    let mut number = itoa::Buffer::new();
+    out.extend_from_slice(b"o=cordboard ");
+    out.extend_from_slice(number.format(origin.session).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(number.format(origin.version).as_bytes());
+    for piece in [" IN ", family(host), " ", host] {
+        out.extend_from_slice(piece.as_bytes());
+    }
+    out.extend_from_slice(if line.ends_with(b"\r\n") || line.is_empty() { b"\r\n" } else { b"\n" });
+    out.extend_from_slice(after);
+    out
+}
+
+/// Whether two descriptions differ in their `o=` lines at the most.
+pub(crate) fn is_same_but_origin(one: &[u8], other: &[u8]) -> bool {
+    let ((before, _, after), (other_before, _, other_after)) = (split_origin(one), split_origin(other));
+    before == other_before && after == other_after
+}
+
+/// What comes before the `o=` line, it, and what comes behind. A description without one is split behind `v=`.
+fn split_origin(sdp: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let line_end = |from: usize| {
+        let rest = sdp.get(from..).unwrap_or_default();
+        memchr::memchr(b'\n', rest).map_or(sdp.len(), |at| from + at + 1)
+    };
+    let starts = |from: usize| sdp.get(from..).is_some_and(|rest| rest.starts_with(b"o="));
+    let first = line_end(0);
+    let start = if starts(0) { 0 } else { first };
+    let end = if starts(start) { line_end(start) } else { start };
+    let part = |range: std::ops::Range<usize>| sdp.get(range).unwrap_or_default();
+    (part(0..start), part(start..end), part(end..sdp.len()))
+}
+
+/// Appends the answer that takes nothing of an offer: each stream is refused (RFC 3264 §6).
+pub(crate) fn write_refusal(out: &mut Vec<u8>, offer: &[u8], host: &str, origin: Origin) {
+    head(out, host, host, origin);
+    let text = String::from_utf8_lossy(offer);
+    for line in text.lines().filter_map(|line| line.trim_end().strip_prefix("m=")) {
+        let mut words = line.splitn(3, ' ');
+        let (kind, _, rest) = (words.next(), words.next(), words.next());
+        for piece in ["m=", kind.unwrap_or("audio"), " 0 ", rest.unwrap_or("RTP/AVP 0"), "\r\n"] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+    }
+}
+
 /// Which way media flows, seen by whoever sends the description (RFC 8866 §6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {

@@ -156,14 +156,11 @@ fn paths_and_methods_that_are_not_served_are_refused() {
 }
 
 #[test]
-fn what_this_release_does_not_do_is_refused_as_such() {
+fn a_transfer_of_no_call_and_an_unknown_coding_are_refused_as_such() {
     let server = server("");
-    for (parameters, says) in [
-        ("sipMethod=invite", "sipMethod=INVITE"),
-        ("action=transfer&target=user3", "action=transfer"),
-        ("action=transfer&target=user3&sipMethod=INVITE", "action=transfer"),
-    ] {
-        refused(&server, &["-X", "POST"], &format!("{PATH}?{parameters}"), (501, says), Accept::Known);
+    for parameters in ["action=transfer&target=user3", "action=transfer&target=user3&sipMethod=INVITE"] {
+        let expected = (404, "no such call");
+        refused(&server, &["-X", "POST"], &format!("{PATH}?{parameters}"), expected, Accept::Known);
     }
     refused(
         &server,

@@ -1,13 +1,12 @@
-//! The first INVITE of a leg: offers in order, credentials, redirections, forks.
+//! The first INVITE of a leg: offers in order, credentials, redirections, forks, early answers.
 
-use super::{Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends};
+use super::{Accepted, Body, Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
 use crate::auth::client::Attempts;
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
 use crate::sip::dialog::{self, Dialog, Sending};
 use crate::sip::message::{Method, Name, NameAddr, Response, Status, Uri};
-use crate::sip::screen::ALLOW;
 use crate::sip::sdp;
 use crate::sip::transaction::{Client, send};
 
@@ -23,10 +22,21 @@ pub(crate) struct Invitation {
     pub(crate) lines: Box<[u8]>,
     /// The URI of P-Asserted-Identity, for trusted proxies only (RFC 3325 §5).
     pub(crate) asserted: Option<Box<str>>,
-    /// Which of the configured offers is tried.
-    pub(crate) offer: usize,
+    /// What it offers.
+    pub(crate) offer: Offer,
     /// Whether 3xx are followed, and where they have led.
     pub(crate) redirections: Option<Redirections>,
+}
+
+/// What an INVITE offers.
+#[derive(Clone, Debug)]
+pub(crate) enum Offer {
+    /// Media that leads nowhere: which of the configured offers is tried.
+    Hold(usize),
+    /// Nothing: the party is to offer (RFC 3725 §4.4).
+    Wanted,
+    /// What another party has offered.
+    Given(Box<[u8]>),
 }
 
 /// Where redirections have led, and where they may still lead.
@@ -46,9 +56,31 @@ pub(super) struct Inviting {
     attempts: Attempts,
     /// The credentials that the INVITE carried, which its ACK repeats (§22.1).
     credentials: Box<[u8]>,
-    /// The RSeq of the last reliable provisional response that was acknowledged (RFC 3262 §4).
-    acknowledged: Option<u32>,
+    /// The description that it carried.
+    body: Box<[u8]>,
+    early: Early,
     pub(super) canceled: bool,
+}
+
+/// What provisional responses have brought.
+#[derive(Debug, Default)]
+struct Early {
+    /// The tag of the latest (§12.1.2).
+    tag: Box<str>,
+    /// The RSeq of the last reliable one that was acknowledged (RFC 3262 §4).
+    acknowledged: Option<u32>,
+    /// The dialog whose offer waits for its answer in PRACK, and the RAck line.
+    offering: Option<(Dialog, Box<[u8]>)>,
+    /// The tag of the dialog whose offer was answered so.
+    agreed: Option<Box<str>>,
+    /// The answer to our offer, if it came early.
+    answer: Option<Box<[u8]>>,
+}
+
+impl Inviting {
+    pub(super) fn early_tag(&self) -> &str {
+        &self.early.tag
+    }
 }
 
 impl Leg {
@@ -59,18 +91,15 @@ impl Leg {
         stack: &mut Stack<'_>,
     ) -> Inviting {
         self.cseq += 1;
-        self.origin.version = self.origin.version.wrapping_add(1);
+        let body = self.offered(&invitation.offer, stack);
+        let timer = self.timer_lines("100rel");
         let Stack { now, outbox, endpoint } = stack;
-        let kinds = &endpoint.config.calls.hold_sdp;
-        let kind = kinds.get(invitation.offer).copied().unwrap_or(HoldSdp::Sendonly);
-        let mut body = Vec::with_capacity(256);
-        sdp::write_hold(&mut body, kind, endpoint.locals.media_host(self.flow), self.origin);
         let mut credentials = Vec::new();
         let about = ("INVITE", &*invitation.target, &*body);
         let secrets = self.credentials.as_deref();
         self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
-        let (flow, cseq) = (self.flow, self.cseq);
+        let (flow, cseq, usage) = (self.flow, self.cseq, self.usage);
         let sent_by = endpoint.locals.sent_by(flow);
         let trusted = endpoint.trusts(flow);
         let ends = ends(self, call_id.as_str(), tag.as_str());
@@ -80,16 +109,18 @@ impl Leg {
                 let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
                 let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
                 writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
-                writer
-                    .field(Name::Allow, ALLOW)
-                    .field(Name::Supported, "100rel")
-                    .field(Name::UserAgent, PRODUCT);
+                writer.field(Name::Allow, usage.allow()).lines(|out| out.extend_from_slice(&timer));
+                writer.field(Name::UserAgent, PRODUCT);
                 if let Some(asserted) = invitation.asserted.as_deref().filter(|_| trusted) {
                     writer.field_parts(Name::PAssertedIdentity, &["<", asserted, ">"]);
                 }
                 writer.lines(|out| out.extend_from_slice(&invitation.lines));
                 writer.lines(|out| out.extend_from_slice(&credentials));
-                writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
+                if body.is_empty() {
+                    writer.end();
+                } else {
+                    writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
+                }
             });
         Inviting {
             transaction,
@@ -97,22 +128,45 @@ impl Leg {
             invitation,
             attempts,
             credentials: credentials.into(),
-            acknowledged: None,
+            body,
+            early: Early::default(),
             canceled: false,
         }
+    }
+
+    fn offered(&mut self, offer: &Offer, stack: &Stack<'_>) -> Box<[u8]> {
+        match offer {
+            Offer::Wanted => Box::default(),
+            Offer::Given(description) => self.describe(description, stack),
+            Offer::Hold(place) => {
+                let endpoint = &*stack.endpoint;
+                let kind = endpoint.config.calls.hold_sdp.get(*place).copied().unwrap_or(HoldSdp::Sendonly);
+                let mut body = Vec::with_capacity(256);
+                let host = endpoint.locals.media_host(self.flow);
+                sdp::write_hold(&mut body, kind, host, self.media.next());
+                body.into()
+            }
+        }
+    }
+
+    /// Asks a party that [wants an offer](LegEvent::WantsOffer) again, with this one.
+    pub(crate) fn offer(&mut self, description: &[u8], stack: &mut Stack<'_>) {
+        let State::Refused(mut invitation) = std::mem::replace(&mut self.state, State::Over) else { return };
+        invitation.offer = Offer::Given(description.into());
+        let inviting = self.send_invite(*invitation, Attempts::default(), stack);
+        self.state = State::Inviting(Box::new(inviting));
     }
 
     pub(super) fn invite_response(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) -> LegEvent {
         let status = response.status;
         if status.is_provisional() {
-            self.acknowledge_provisional(response, stack);
-            return LegEvent::Progress(status);
+            return self.provisional(response, stack);
         }
         let State::Inviting(inviting) = std::mem::replace(&mut self.state, State::Over) else {
             return LegEvent::Nothing;
         };
         if status.is_success() {
-            self.confirm(&inviting, response, stack);
+            self.confirm(*inviting, response, stack);
             return LegEvent::Answered;
         }
         if inviting.canceled {
@@ -125,30 +179,57 @@ impl Leg {
     fn try_again(&mut self, inviting: Inviting, response: &Response<'_>, stack: &mut Stack<'_>) -> LegEvent {
         let Inviting { mut invitation, mut attempts, .. } = inviting;
         let status = response.status;
-        if status.is_challenge() {
-            if let Err(why) = self.challenged(response, &mut attempts, stack) {
-                return LegEvent::Failed(status, Some(why));
+        match (&mut invitation.offer, status) {
+            (_, status) if status.is_challenge() => {
+                if let Err(why) = self.challenged(response, &mut attempts, stack) {
+                    return LegEvent::Failed(status, Some(why));
+                }
             }
-        } else if matches!(status, Status::NOT_ACCEPTABLE_HERE | Status::NOT_ACCEPTABLE_ANYWHERE) {
-            invitation.offer += 1;
-            if invitation.offer >= stack.endpoint.config.calls.hold_sdp.len() {
-                return LegEvent::Failed(status, None);
+            (_, Status::INTERVAL_TOO_SMALL) if self.raise_interval(response) => {}
+            (Offer::Wanted, status) if refuses_to_offer(status) => {
+                self.state = State::Refused(Box::new(invitation));
+                return LegEvent::WantsOffer(status);
             }
-        } else {
-            let Some(target) = invitation.redirected(response) else { return LegEvent::Failed(status, None) };
-            let Some(flow) = stack.endpoint.route(&target) else { return LegEvent::Failed(status, None) };
-            invitation.target = target;
-            self.flow = flow;
+            (Offer::Hold(place), Status::NOT_ACCEPTABLE_HERE | Status::NOT_ACCEPTABLE_ANYWHERE) => {
+                *place += 1;
+                if *place >= stack.endpoint.config.calls.hold_sdp.len() {
+                    return LegEvent::Failed(status, None);
+                }
+                stack.endpoint.contacts.takes_offer(stack.now, uri_of(&self.remote), *place);
+            }
+            _ => {
+                let Some(target) = invitation.redirected(response) else {
+                    return LegEvent::Failed(status, None);
+                };
+                let Some(flow) = stack.endpoint.route(&target) else {
+                    return LegEvent::Failed(status, None);
+                };
+                invitation.target = target;
+                self.flow = flow;
+            }
         }
         self.state = State::Inviting(Box::new(self.send_invite(invitation, attempts, stack)));
         LegEvent::Nothing
     }
 
-    fn confirm(&mut self, inviting: &Inviting, response: &Response<'_>, stack: &mut Stack<'_>) {
-        let dialog = self.dialog_of(response, &inviting.invitation.target);
-        let ack = self.send_ack(&dialog, inviting.cseq, &inviting.credentials, stack);
-        self.state =
-            State::Confirmed(Confirmed { dialog, invite: inviting.transaction, cseq: inviting.cseq, ack });
+    fn confirm(&mut self, inviting: Inviting, response: &Response<'_>, stack: &mut Stack<'_>) {
+        let Inviting { transaction: key, cseq, invitation, credentials, body, early, .. } = inviting;
+        let mut dialog = self.dialog_of(response, &invitation.target);
+        dialog.used_cseq(self.cseq);
+        let offer = response.body.into();
+        let accepted = Accepted { key, cseq, credentials, offer, ack: None };
+        // Whatever the first offer's dialog agreed on early holds for its own 2xx only.
+        let agreed = early.agreed.as_deref() == response.to.tag();
+        let offered = !matches!(invitation.offer, Offer::Wanted);
+        self.state = State::Confirmed(Confirmed { dialog, accepted: [accepted].into_iter().collect() });
+        self.refreshed(stack.now, response);
+        if offered {
+            self.agree(body);
+        }
+        if offered || (agreed && early.agreed.is_some()) {
+            self.acknowledge(None, stack);
+        }
+        self.early_answer = early.answer;
     }
 
     fn dialog_of(&self, response: &Response<'_>, target: &str) -> Dialog {
@@ -157,56 +238,170 @@ impl Leg {
         Dialog::from_response(ends, self.cseq, response, target)
     }
 
-    fn send_ack(&self, dialog: &Dialog, cseq: u32, credentials: &[u8], stack: &mut Stack<'_>) -> Box<[u8]> {
-        let endpoint = &mut *stack.endpoint;
-        let flow = endpoint.route_within(dialog.next_hop(), self.flow);
-        let branch = endpoint.transactions.fresh_branch();
-        let sent_by = endpoint.locals.sent_by(flow);
-        let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
-        let sent = send(stack.outbox, flow, |out| {
-            let mut writer = dialog.request(out, Method::Ack, sending);
-            writer.lines(|out| out.extend_from_slice(credentials));
-            writer.end();
-        });
-        sent.into()
+    /// Acknowledges the 2xx that waits for it, with the answer to its offer if it brought one (§13.2.2.4).
+    pub(crate) fn acknowledge(&mut self, answer: Option<Box<[u8]>>, stack: &mut Stack<'_>) {
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        let Confirmed { dialog, accepted } = confirmed;
+        let Some(waiting) = accepted.iter_mut().find(|accepted| accepted.ack.is_none()) else { return };
+        let credentials = std::mem::take(&mut waiting.credentials);
+        waiting.offer = Box::default();
+        let about = (waiting.cseq, &*credentials, answer.as_deref());
+        waiting.ack = Some(send_ack(dialog, self.flow, about, stack));
+        if let Some(answer) = answer {
+            self.agree(answer);
+        }
+    }
+
+    /// The offer that the 2xx brought which waits for [`acknowledge`](Self::acknowledge).
+    pub(crate) fn unanswered_offer(&self) -> Option<&[u8]> {
+        let State::Confirmed(confirmed) = &self.state else { return None };
+        confirmed.accepted.iter().find(|accepted| accepted.ack.is_none()).map(|accepted| &*accepted.offer)
+    }
+
+    /// Acknowledges the 2xx that waits for it, if there is one, and takes nothing of what it offers.
+    pub(crate) fn decline_offer(&mut self, stack: &mut Stack<'_>) {
+        let Some(offer) = self.unanswered_offer().map(<[u8]>::to_vec) else { return };
+        let answer = (!offer.is_empty()).then(|| self.refusal_of(&offer, stack));
+        self.acknowledge(answer, stack);
+    }
+
+    /// Whether a 2xx of the peer's waits for [`acknowledge`](Self::acknowledge).
+    pub(crate) fn is_unacknowledged(&self) -> bool {
+        match &self.state {
+            State::Confirmed(confirmed) => confirmed.accepted.iter().any(|accepted| accepted.ack.is_none()),
+            State::Inviting(_) | State::Refused(_) | State::Over => false,
+        }
     }
 
     /// A 2xx after the first: sent again, it is acknowledged again; of another fork, it is acknowledged and hung up
     /// (§13.2.2.4).
-    pub(super) fn later_2xx(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) {
+    pub(super) fn later_2xx(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
         let State::Confirmed(confirmed) = &self.state else { return };
+        let Some(accepted) = confirmed.accepted.iter().find(|accepted| accepted.key == key) else { return };
         if response.to.tag().unwrap_or_default() == confirmed.dialog.remote_tag() {
             let flow = stack.endpoint.route_within(confirmed.dialog.next_hop(), self.flow);
-            send(stack.outbox, flow, |out| out.extend_from_slice(&confirmed.ack));
+            if let Some(ack) = &accepted.ack {
+                send(stack.outbox, flow, |out| out.extend_from_slice(ack));
+            }
             return;
         }
-        let fork = self.dialog_of(response, confirmed.dialog.target());
-        self.send_ack(&fork, confirmed.cseq, &[], stack);
+        let (cseq, fork) = (accepted.cseq, self.dialog_of(response, confirmed.dialog.target()));
+        let answer = self.answer_for_nobody(accepted.ack.as_deref(), response, stack);
+        send_ack(&fork, self.flow, (cseq, &[], answer.as_deref()), stack);
         // The fork has lost.
-        let bye = Inside { method: Method::Bye, lines: Box::default() };
-        self.send_outside(fork, bye, Attempts::default(), stack);
+        self.send_outside(fork, Inside::plain(Method::Bye, Box::default()), Attempts::default(), stack);
     }
 
-    /// PRACK, if the provisional response asks for one (RFC 3262 §4).
-    fn acknowledge_provisional(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) {
-        let Some(rseq) = response.number(Name::RSeq).filter(|_| response.has_token(Name::Require, "100rel"))
-        else {
-            return;
-        };
-        let State::Inviting(inviting) = &mut self.state else { return };
-        // One that came again, or out of order, is not acknowledged.
-        if response.status == Status::TRYING
-            || inviting.acknowledged.is_some_and(|last| rseq != last.wrapping_add(1))
-        {
-            return;
+    /// What a fork that lost is answered, if its 2xx brings an offer: when the first one's did.
+    fn answer_for_nobody(
+        &self,
+        first_ack: Option<&[u8]>,
+        response: &Response<'_>,
+        stack: &Stack<'_>,
+    ) -> Option<Box<[u8]>> {
+        let answered = first_ack.is_none_or(|ack| !ack.ends_with(b"\r\n\r\n"));
+        if response.body.is_empty() || !answered {
+            return None;
         }
-        inviting.acknowledged = Some(rseq);
+        let mut out = Vec::with_capacity(256);
+        let host = stack.endpoint.locals.media_host(self.flow);
+        // Another dialog has another session.
+        let origin = sdp::Origin { session: response.cseq.number, version: 1 };
+        sdp::write_refusal(&mut out, response.body, host, origin);
+        Some(out.into())
+    }
+
+    /// Takes a provisional response; PRACK follows if it asks for one (RFC 3262 §4).
+    fn provisional(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) -> LegEvent {
+        let progress = LegEvent::Progress(response.status);
+        let State::Inviting(inviting) = &mut self.state else { return progress };
+        if let Some(tag) = response.to.tag().filter(|tag| **tag != *inviting.early.tag) {
+            inviting.early.tag = tag.into();
+        }
+        let reliable = response.has_token(Name::Require, "100rel") && response.status != Status::TRYING;
+        let Some(rseq) = response.number(Name::RSeq).filter(|_| reliable) else { return progress };
+        // One that came again, or out of order, is not acknowledged.
+        if inviting.early.acknowledged.is_some_and(|last| rseq != last.wrapping_add(1)) {
+            return progress;
+        }
+        let brings = !response.body.is_empty() && response.is_sdp();
+        let offers = brings && matches!(inviting.invitation.offer, Offer::Wanted);
+        let answers = brings && !offers;
+        // Of several forks that offer one is answered; the others' offers have to wait for their 2xx.
+        let taken = inviting.early.offering.is_some() || inviting.early.agreed.is_some();
+        if offers && taken && inviting.early.agreed.as_deref() != response.to.tag() {
+            return progress;
+        }
+        inviting.early.acknowledged = Some(rseq);
+        if answers {
+            inviting.early.answer = Some(response.body.into());
+        }
         let target = inviting.invitation.target.clone();
         let early = self.dialog_of(response, &target);
-        let line = format!("RAck: {rseq} {} INVITE\r\n", response.cseq.number);
-        let prack = Inside { method: Method::Prack, lines: line.into_bytes().into() };
-        self.send_outside(early, prack, Attempts::default(), stack);
+        let line = format!("RAck: {rseq} {} INVITE\r\n", response.cseq.number).into_bytes().into();
+        if offers && let State::Inviting(inviting) = &mut self.state {
+            inviting.early.offering = Some((early, line));
+            return LegEvent::EarlyOffer(response.status);
+        }
+        self.send_outside(early, Inside::plain(Method::Prack, line), Attempts::default(), stack);
+        progress
     }
+
+    /// Answers the offer that came early (RFC 3262 §5).
+    pub(crate) fn prack(&mut self, answer: Box<[u8]>, stack: &mut Stack<'_>) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        let Some((dialog, line)) = inviting.early.offering.take() else { return };
+        inviting.early.agreed = Some(dialog.remote_tag().into());
+        let mut prack = Inside::plain(Method::Prack, line);
+        prack.body = Some(Body::sdp(answer.clone()));
+        self.agree(answer);
+        self.send_outside(dialog, prack, Attempts::default(), stack);
+    }
+
+    /// The answer to our offer is of no use: nothing was offered.
+    pub(crate) fn forget_early_answer(&mut self) {
+        self.early_answer = None;
+    }
+
+    /// The party's answer to our offer: that of the 2xx, or the one that came early.
+    pub(crate) fn answer_in(&mut self, response: &Response<'_>) -> Option<Box<[u8]>> {
+        let early = self.early_answer.take();
+        if response.body.is_empty() || !response.is_sdp() { early } else { Some(response.body.into()) }
+    }
+}
+
+/// Writes an ACK of this CSeq number with these credentials and this answer; its bytes, for copies of the 2xx.
+fn send_ack(
+    dialog: &Dialog,
+    made_on: crate::sip::transport::Flow,
+    (cseq, credentials, answer): (u32, &[u8], Option<&[u8]>),
+    stack: &mut Stack<'_>,
+) -> Box<[u8]> {
+    let endpoint = &mut *stack.endpoint;
+    let flow = endpoint.route_within(dialog.next_hop(), made_on);
+    let branch = endpoint.transactions.fresh_branch();
+    let sent_by = endpoint.locals.sent_by(flow);
+    let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
+    let sent = send(stack.outbox, flow, |out| {
+        let mut writer = dialog.request(out, Method::Ack, sending);
+        writer.lines(|out| out.extend_from_slice(credentials));
+        match answer {
+            Some(answer) => writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(answer)),
+            None => writer.end(),
+        }
+    });
+    sent.into()
+}
+
+/// The ways in which phones say that they take no INVITE without an offer (SPEC 3).
+fn refuses_to_offer(status: Status) -> bool {
+    matches!(
+        status,
+        Status::BAD_REQUEST
+            | Status::UNSUPPORTED_MEDIA_TYPE
+            | Status::NOT_ACCEPTABLE_HERE
+            | Status::NOT_ACCEPTABLE_ANYWHERE
+    )
 }
 
 impl Invitation {

@@ -1,13 +1,14 @@
-//! Requests within a leg's dialog, ours and the peer's.
+//! Requests within a leg's dialog: ours.
 
-use super::{Answering, Attempts, Inside, Leg, LegEvent, Outside, Outstanding, PRODUCT, ReferSub, State};
+use super::{
+    Accepted, Attempts, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose, ReferSub, State,
+};
 use crate::call::stack::Stack;
 use crate::ident::Key;
 use crate::sip::dialog::{Dialog, Sending};
-use crate::sip::message::{Method, Name, Response, Status};
-use crate::sip::screen::ALLOW;
-use crate::sip::sdp;
-use crate::sip::transaction::{Client, Reply};
+use crate::sip::message::{Method, Name, Response, Writer};
+use crate::sip::screen::Usage;
+use crate::sip::transaction::{Client, Server};
 
 impl Leg {
     /// Sends a request within the dialog; nothing happens when there is none.
@@ -15,36 +16,56 @@ impl Leg {
         self.send_within(request, Attempts::default(), stack);
     }
 
-    /// Hangs up: BYE. The dialog is forgotten with its answer.
-    pub(crate) fn hang_up(&mut self, reason: Option<&str>, stack: &mut Stack<'_>) {
-        let lines = reason.map(|reason| format!("Reason: {reason}\r\n")).unwrap_or_default();
-        self.request(Inside { method: Method::Bye, lines: lines.into_bytes().into() }, stack);
+    /// Hangs up: BYE, with these header lines. The dialog is forgotten with its answer.
+    pub(crate) fn hang_up(&mut self, lines: &[u8], stack: &mut Stack<'_>) {
+        self.request(Inside::plain(Method::Bye, lines.into()), stack);
+    }
+
+    /// Whether an offer is on its way, from either side: another one would meet 491 (RFC 3261 §14.1).
+    pub(crate) fn is_negotiating(&self) -> bool {
+        self.invited.is_some() || self.is_unacknowledged() || self.has_offer_out()
+    }
+
+    /// Whether an INVITE or UPDATE of ours within the dialog waits for its answer.
+    pub(crate) fn has_offer_out(&self) -> bool {
+        let offers = |outstanding: &Outstanding| {
+            let request = &outstanding.request;
+            request.method == Method::Invite || (request.method == Method::Update && request.body.is_some())
+        };
+        self.outstanding.iter().any(offers)
     }
 
     fn send_within(&mut self, request: Inside, mut attempts: Attempts, stack: &mut Stack<'_>) {
         let owner = self.owner();
+        let timer = match request.method {
+            Method::Invite => self.timer_lines(if wants_reliable(&request) { "100rel" } else { "" }),
+            Method::Update => self.timer_lines(""),
+            _ => Vec::new(),
+        };
         let State::Confirmed(confirmed) = &mut self.state else { return };
         confirmed.dialog.used_cseq(self.cseq);
         self.cseq = confirmed.dialog.next_cseq();
         let Stack { now, outbox, endpoint } = stack;
         let flow = endpoint.route_within(confirmed.dialog.next_hop(), self.flow);
         let mut credentials = Vec::new();
-        let about = (request.method.as_str(), confirmed.dialog.target(), &[][..]);
+        let body = request.body.as_ref().map_or(&[][..], |body| &body.bytes);
+        let about = (request.method.as_str(), confirmed.dialog.target(), body);
         let secrets = self.credentials.as_deref();
         self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let sent_by = endpoint.locals.sent_by(flow);
-        let (dialog, cseq) = (&confirmed.dialog, self.cseq);
+        let (dialog, cseq, usage) = (&confirmed.dialog, self.cseq, self.usage);
         let key = endpoint.transactions.request(*now, request.method, flow, owner, outbox, |out, branch| {
             let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
             let mut writer = dialog.request(out, request.method, sending);
-            if request.method == Method::Refer {
-                writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
-            }
-            writer.lines(|out| out.extend_from_slice(&request.lines));
-            writer.lines(|out| out.extend_from_slice(&credentials));
-            writer.end();
+            begin(&mut writer, request.method, sent_by, usage);
+            writer
+                .lines(|out| out.extend_from_slice(&timer))
+                .lines(|out| out.extend_from_slice(&request.lines))
+                .lines(|out| out.extend_from_slice(&credentials));
+            finish(writer, &request);
         });
-        self.outstanding.push(Outstanding { key, request, attempts });
+        let credentials = if request.method == Method::Invite { credentials.into() } else { Box::default() };
+        self.outstanding.push(Outstanding { key, cseq, credentials, request, attempts });
     }
 
     pub(super) fn response_within(
@@ -54,26 +75,110 @@ impl Leg {
         stack: &mut Stack<'_>,
     ) -> LegEvent {
         if response.status.is_provisional() {
-            return LegEvent::Nothing;
+            return self.passes(key).map_or(LegEvent::Nothing, LegEvent::Passes);
         }
-        let Some(Outstanding { request, mut attempts, .. }) = self.take_outstanding(key) else {
+        let Some(outstanding) = self.take_outstanding(key) else {
             self.response_outside(key, response, stack);
             return LegEvent::Nothing;
         };
+        let Outstanding { cseq, credentials, request, mut attempts, .. } = outstanding;
         // Nothing but the BYE itself is tried again behind a BYE.
         let leaving = self.outstanding.iter().any(|other| other.request.method == Method::Bye);
-        if response.status.is_challenge()
-            && self.is_up()
-            && !leaving
-            && self.challenged(response, &mut attempts, stack).is_ok()
-        {
+        let again = self.is_up() && !leaving;
+        if again && self.is_to_be_sent_again(&request, response, &mut attempts, stack) {
             self.send_within(request, attempts, stack);
             return LegEvent::Nothing;
+        }
+        if response.status.is_success() {
+            self.succeeded(&request, (key, cseq, credentials), response, stack);
         }
         let unwatched =
             response.first(Name::ReferSub).is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
         let sub = if unwatched { ReferSub::Unwatched } else { ReferSub::Watched };
         LegEvent::Done(request, response.status, sub)
+    }
+
+    fn is_to_be_sent_again(
+        &mut self,
+        request: &Inside,
+        response: &Response<'_>,
+        attempts: &mut Attempts,
+        stack: &mut Stack<'_>,
+    ) -> bool {
+        if response.status.is_challenge() {
+            return self.challenged(response, attempts, stack).is_ok();
+        }
+        matches!(request.method, Method::Invite | Method::Update) && self.raise_interval(response)
+    }
+
+    /// A 2xx refreshes target and session; that of an INVITE is acknowledged as soon as there is an answer for it.
+    fn succeeded(
+        &mut self,
+        request: &Inside,
+        (key, cseq, credentials): (Key<Client>, u32, Box<[u8]>),
+        response: &Response<'_>,
+        stack: &mut Stack<'_>,
+    ) {
+        if !matches!(request.method, Method::Invite | Method::Update) {
+            return;
+        }
+        self.refreshed(stack.now, response);
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        confirmed.dialog.refresh_target(response);
+        if request.method == Method::Invite {
+            // Copies come of the first and of the latest only: of any other its peer has had the ACK.
+            confirmed.accepted.truncate(1);
+            let offer = if request.body.is_some() { Box::default() } else { response.body.into() };
+            confirmed.accepted.push(Accepted { key, cseq, credentials, offer, ack: None });
+            if request.body.is_some() {
+                self.acknowledge(None, stack);
+            }
+        }
+        if let Some(body) = request.body.as_ref().filter(|body| body.is_sdp()) {
+            self.agree(body.bytes.clone());
+        }
+    }
+
+    /// The request that this one of ours passes on.
+    fn passes(&self, key: Key<Client>) -> Option<Passing> {
+        let outstanding = self.outstanding.iter().find(|outstanding| outstanding.key == key)?;
+        match &outstanding.request.purpose {
+            Purpose::Pass(passing) => Some((**passing).clone()),
+            _ => None,
+        }
+    }
+
+    /// The requests that are passed on by this leg and not answered yet.
+    pub(crate) fn passing(&self) -> impl Iterator<Item = &Passing> {
+        self.outstanding.iter().filter_map(|outstanding| match &outstanding.request.purpose {
+            Purpose::Pass(passing) => Some(&**passing),
+            _ => None,
+        })
+    }
+
+    /// Cancels the INVITE that passes this one on (§9.1).
+    pub(crate) fn cancel_passing(&mut self, server: Key<Server>, lines: Option<&str>, stack: &mut Stack<'_>) {
+        let is_it = |outstanding: &&Outstanding| {
+            outstanding.request.method == Method::Invite
+                && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.server == server)
+        };
+        if let Some(outstanding) = self.outstanding.iter().find(is_it) {
+            stack.endpoint.transactions.cancel(stack.now, outstanding.key, lines, stack.outbox);
+        }
+    }
+
+    /// The CSeq number of the INVITE that passes on one of the peer's on leg `from`.
+    pub(crate) fn cseq_of_passing_invite(&self, from: Key<Leg>) -> Option<u32> {
+        let is_it = |outstanding: &&Outstanding| {
+            outstanding.request.method == Method::Invite
+                && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.from == from)
+        };
+        self.outstanding.iter().find(is_it).map(|outstanding| outstanding.cseq)
+    }
+
+    /// The CSeq number of the latest request of ours.
+    pub(crate) fn last_cseq(&self) -> u32 {
+        self.cseq
     }
 
     /// Sends a request in another dialog than the leg's own: PRACK in an early one, BYE to a fork that lost.
@@ -91,7 +196,8 @@ impl Leg {
         let flow = endpoint.route_within(dialog.next_hop(), self.flow);
         let method = request.method;
         let mut credentials = Vec::new();
-        let about = (method.as_str(), dialog.target(), &[][..]);
+        let body = request.body.as_ref().map_or(&[][..], |body| &body.bytes);
+        let about = (method.as_str(), dialog.target(), body);
         let secrets = self.credentials.as_deref();
         self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
         let sent_by = endpoint.locals.sent_by(flow);
@@ -101,7 +207,7 @@ impl Leg {
             writer
                 .lines(|out| out.extend_from_slice(&request.lines))
                 .lines(|out| out.extend_from_slice(&credentials));
-            writer.end();
+            finish(writer, &request);
         });
         self.outside.push(Outside { key, dialog, request, attempts });
     }
@@ -118,65 +224,27 @@ impl Leg {
         let at = self.outside.iter().position(|outside| outside.key == key)?;
         Some(self.outside.remove(at))
     }
+}
 
-    /// Checks the order of a request from the peer (§12.2.2) and takes its Contact; 500 if it is out of order.
-    pub(crate) fn take_request(&mut self, answering: &Answering<'_>) -> Result<(), Status> {
-        let State::Confirmed(confirmed) = &mut self.state else { return Ok(()) };
-        confirmed.dialog.take_cseq(answering.request).map_err(|_| Status::SERVER_ERROR)?;
-        if matches!(answering.request.method, Method::Invite | Method::Update | Method::Notify) {
-            confirmed.dialog.refresh_target(answering.request);
-        }
-        Ok(())
+/// What a request has that is ours to say: where we are reached, and what we take.
+fn begin(writer: &mut Writer<'_>, method: Method<'_>, sent_by: &str, usage: Usage) {
+    let has_contact = matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify);
+    if has_contact {
+        writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
     }
+    if matches!(method, Method::Invite | Method::Update) {
+        writer.field(Name::Allow, usage.allow());
+    }
+}
 
-    /// Answers a re-INVITE or UPDATE by ourselves: media still leads nowhere (RFC 3261 §14.2, RFC 3311 §5.2).
-    pub(crate) fn answer_offer(&mut self, answering: &Answering<'_>, stack: &mut Stack<'_>) {
-        let request = answering.request;
-        let is_sdp = request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case(sdp::MEDIA_TYPE));
-        let has_body = !request.body.is_empty();
-        let Stack { now, outbox, endpoint } = stack;
-        if has_body && !is_sdp {
-            let reply = Reply { status: Status::UNSUPPORTED_MEDIA_TYPE, to_tag: None };
-            endpoint.transactions.respond(*now, answering.key, request, reply, outbox, |mut writer| {
-                writer.field(Name::Accept, sdp::MEDIA_TYPE);
-                writer.end();
-            });
-            return;
-        }
-        self.origin.version = self.origin.version.wrapping_add(1);
-        let host = endpoint.locals.media_host(self.flow);
-        let mut body = Vec::with_capacity(256);
-        let answered = if has_body {
-            sdp::write_answer(&mut body, request.body, host, self.origin)
-        } else if request.method == Method::Invite {
-            let kind = endpoint.config.calls.hold_sdp.first().copied();
-            sdp::write_hold(&mut body, kind.unwrap_or(crate::config::HoldSdp::Sendonly), host, self.origin);
-            Some(())
-        } else {
-            Some(())
-        };
-        let status = if answered.is_some() { Status::OK } else { Status::NOT_ACCEPTABLE_HERE };
-        let contact = endpoint.locals.sent_by(answering.flow).to_owned();
-        let reply = Reply { status, to_tag: None };
-        endpoint.transactions.respond(*now, answering.key, request, reply, outbox, |mut writer| {
-            writer.field_parts(Name::Contact, &["<sip:cordboard@", &contact, ">"]);
-            writer.field(Name::Allow, ALLOW).field(Name::Server, PRODUCT);
-            if body.is_empty() {
-                writer.end();
-            } else {
-                writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
-            }
-        });
-        if status == Status::OK && request.method == Method::Invite {
-            stack.endpoint.transactions.own(answering.key, self.owner());
-            self.unacknowledged = Some(answering.key);
-        }
+fn finish(writer: Writer<'_>, request: &Inside) {
+    match &request.body {
+        Some(body) => writer.body(&body.kind, |out| out.extend_from_slice(&body.bytes)),
+        None => writer.end(),
     }
+}
 
-    /// The peer has acknowledged our 2xx to its re-INVITE.
-    pub(crate) fn acknowledged(&mut self, stack: &mut Stack<'_>) {
-        if let Some(key) = self.unacknowledged.take() {
-            stack.endpoint.transactions.acknowledged(stack.now, key);
-        }
-    }
+/// Whether reliable provisional responses can be passed back to whoever sent the request.
+fn wants_reliable(request: &Inside) -> bool {
+    matches!(&request.purpose, Purpose::Pass(passing) if passing.reliable)
 }

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::super::sample::{Sample, dialogs};
 use super::*;
+use crate::call::Outcome;
+use crate::sip::message::Status;
 
 /// 2010-03-22T14:31:59Z
 const EPOCH: Epoch = Epoch::from_unix_millis(1_269_268_319_000);
@@ -12,12 +14,14 @@ fn read_back(value: &impl Serialize) -> Value {
 
 #[test]
 fn a_call_is_shown_with_everything_that_happened_in_it() {
-    let sample = Sample::notified("SIP/2.0 603 \"No\"\u{0}");
+    let mut sample = Sample::notified("SIP/2.0 603 \"No\"\u{0}");
+    sample.record.transfer(Tick::from_micros(1_007_000), "user3@example.com");
+    sample.record.connecting(Role::Target, Outcome::Failed(Status::BUSY_HERE));
     let events = json!([
-        { "time": "2010-03-22T14:31:59.005Z", "method": "INVITE", "status": 180, "text": "SIP/2.0 180 Ringing" },
-        { "time": "2010-03-22T14:32:00.005Z", "method": "INVITE", "status": 200, "text": "SIP/2.0 200 Here <I> am" },
-        { "time": "2010-03-22T14:32:00.010Z", "method": "NOTIFY", "status": null, "text": "SIP/2.0 100 Trying" },
-        { "time": "2010-03-22T14:32:01.010Z", "method": "NOTIFY", "status": null, "text": "SIP/2.0 603 \"No\"\u{0}" },
+        { "time": "2010-03-22T14:31:59.005Z", "party": "calling", "method": "INVITE", "status": 180, "text": "SIP/2.0 180 Ringing" },
+        { "time": "2010-03-22T14:32:00.005Z", "party": "calling", "method": "INVITE", "status": 200, "text": "SIP/2.0 200 Here <I> am" },
+        { "time": "2010-03-22T14:32:00.010Z", "party": "calling", "method": "NOTIFY", "status": null, "text": "SIP/2.0 100 Trying" },
+        { "time": "2010-03-22T14:32:01.010Z", "party": "calling", "method": "NOTIFY", "status": null, "text": "SIP/2.0 603 \"No\"\u{0}" },
     ]);
     let expected = json!({
         "id": "0123456789abcdef0123456789abcd01",
@@ -32,6 +36,9 @@ fn a_call_is_shown_with_everything_that_happened_in_it() {
         },
         "outcome": { "state": "failed", "status": 603 },
         "legs": [{ "callId": "0123456789abcdef0123456789abcd02", "party": "sip:user1@example.com" }],
+        "transfers": [
+            { "time": "2010-03-22T14:32:00.007Z", "target": "user3@example.com", "state": "failed", "status": 486 },
+        ],
         "events": events,
         "eventsDropped": 0,
     });
@@ -52,7 +59,7 @@ fn a_call_that_has_just_been_placed_leaves_open_what_is_not_known() {
 #[test]
 fn a_call_that_we_stay_in_is_shown_with_its_dialogs() {
     let (sample, dialogs) = (Sample::notified(""), dialogs());
-    let call = read_back(&Call::of(&sample.by(Way::Invite { dialogs: &dialogs }), EPOCH));
+    let call = read_back(&Call::of(&sample.by(Way::Invite { dialogs: dialogs.to_vec() }), EPOCH));
     assert_eq!(call["method"], "INVITE");
     let first = json!({
         "callId": "0123456789abcdef0123456789abcd10",

@@ -92,7 +92,8 @@ fn no_call_is_shown_as_an_empty_document() {
 #[test]
 fn a_call_that_we_stay_in_is_shown_by_its_dialogs() {
     let (sample, dialogs) = (Sample::notified(""), dialogs());
-    let document = written(|out| progress(Some(&sample.by(Way::Invite { dialogs: &dialogs })), EPOCH, out));
+    let document =
+        written(|out| progress(Some(&sample.by(Way::Invite { dialogs: dialogs.to_vec() })), EPOCH, out));
     let begin = concat!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
         "<dialogs xmlns=\"http://www.sipfoundry.org/sipX/schema/xml/call-status-00-00\">\n",

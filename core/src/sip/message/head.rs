@@ -129,6 +129,11 @@ impl<'a> Head<'a> {
         self.first(Name::ContentType).map(|value| trim(value.split(';').next().unwrap_or_default()))
     }
 
+    /// Whether the body is a description of media (RFC 8866).
+    pub(crate) fn is_sdp(&self) -> bool {
+        self.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("application/sdp"))
+    }
+
     /// The number that a header field starts with; `None` when it is not there, no number, or beyond a u32.
     pub fn number(&self, name: Name) -> Option<u32> {
         let value = self.first(name)?;

@@ -248,7 +248,7 @@ fn escapes_are_whole(text: &str) -> bool {
 }
 
 /// The text with each %HH resolved once; what would not be UTF-8 stays escaped.
-fn unescape(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

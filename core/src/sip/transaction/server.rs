@@ -267,10 +267,6 @@ impl Transactions {
     /// Keeps a copy of a request that is not answered in the call that brought it: for
     /// [`respond_held`](Self::respond_held), and for the 100 that is sent while its user is silent (§17.2.1,
     /// RFC 4320 §4.1). It goes with the final response.
-    #[cfg_attr(
-        not(any(test, feature = "softphone")),
-        expect(dead_code, reason = "the softphone answers later")
-    )]
     pub(crate) fn hold(&mut self, key: Key<Server>, request: &Request<'_>) {
         if let Some(server) = self.servers.get_mut(key).filter(|server| server.machine.is_unanswered()) {
             server.held = Some(request.raw.into());
@@ -294,16 +290,11 @@ impl Transactions {
     }
 
     /// Whose a server transaction is, if that was said.
-    #[cfg_attr(not(test), expect(dead_code, reason = "calls that stay in the path ask it"))]
     pub(crate) fn owner(&self, key: Key<Server>) -> Option<Owner> {
         self.servers.get(key)?.owner
     }
 
     /// Whether a request waits for its final response; false for a transaction that is over.
-    #[cfg_attr(
-        not(any(test, feature = "softphone")),
-        expect(dead_code, reason = "the softphone answers later")
-    )]
     pub(crate) fn is_unanswered(&self, key: Key<Server>) -> bool {
         self.servers.get(key).is_some_and(|server| server.machine.is_unanswered())
     }
@@ -359,10 +350,6 @@ impl Transactions {
     }
 
     /// Answers a request that was held, as [`respond`](Self::respond) does.
-    #[cfg_attr(
-        not(any(test, feature = "softphone")),
-        expect(dead_code, reason = "the softphone answers later")
-    )]
     pub(crate) fn respond_held(
         &mut self,
         now: Tick,
