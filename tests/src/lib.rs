@@ -6,6 +6,7 @@
 pub mod baresip;
 pub mod cordboard;
 pub mod curl;
+pub mod hand;
 pub mod kamailio;
 pub mod linphone;
 pub mod ports;

@@ -1,6 +1,6 @@
 //! A world in virtual time: the controller, an exchange, phones, and a network between them. No socket, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -127,6 +127,8 @@ pub struct World {
     weather: Weather,
     http: Vec<u8>,
     connections: u64,
+    /// What has come for phones that the test plays by hand.
+    mailboxes: BTreeMap<SocketAddr, VecDeque<(SocketAddr, String)>>,
     /// Every SIP message that was sent, with its sender and its start line.
     pub ladder: Vec<(SocketAddr, SocketAddr, String)>,
     outbox: Outbox,
@@ -230,6 +232,7 @@ impl World {
             weather: setting.weather,
             http: Vec::new(),
             connections: 0,
+            mailboxes: BTreeMap::new(),
             ladder: Vec::new(),
             outbox: Outbox::new(),
         }
@@ -323,6 +326,8 @@ impl World {
                 if let Some(place) = self.addresses.get(&flight.to).copied() {
                     let datagram = Datagram { socket: SocketId(0), from: flight.from, bytes: &flight.bytes };
                     self.hand(place, Input::Datagram(datagram));
+                } else if let Some(mailbox) = self.mailboxes.get_mut(&flight.to) {
+                    mailbox.push_back((flight.from, String::from_utf8_lossy(&flight.bytes).into_owned()));
                 }
                 true
             }
@@ -336,6 +341,36 @@ impl World {
                 false
             }
         }
+    }
+
+    /// Keeps what comes for this address, where a test plays the phone by hand.
+    pub fn open_mailbox(&mut self, address: SocketAddr) {
+        self.mailboxes.entry(address).or_default();
+    }
+
+    /// The next message for such a phone that is one, with where it came from; time passes until it comes, at the most
+    /// for `patience`.
+    pub fn take_mail(
+        &mut self,
+        address: SocketAddr,
+        patience: Duration,
+        is_one: impl Fn(&str) -> bool,
+    ) -> Option<(SocketAddr, String)> {
+        let until = self.now + patience;
+        loop {
+            let mailbox = self.mailboxes.get_mut(&address)?;
+            if let Some(at) = mailbox.iter().position(|(_, text)| is_one(text)) {
+                return mailbox.remove(at);
+            }
+            if !self.step(until) {
+                return None;
+            }
+        }
+    }
+
+    /// Sends a message of such a phone.
+    pub fn send_mail(&mut self, from: SocketAddr, to: SocketAddr, text: &str) {
+        self.send(from, to, text.as_bytes());
     }
 
     /// Lets time pass.

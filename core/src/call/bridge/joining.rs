@@ -15,7 +15,7 @@ use crate::call::order::{Forwarding, Placing, Refusal};
 use crate::call::outcome::Outcome;
 use crate::call::record::Role;
 use crate::ident::Key;
-use crate::sip::message::{Method, Response, Status};
+use crate::sip::message::{Method, Name, Response, Status};
 use crate::sip::screen::Usage;
 
 /// How often a re-INVITE that met 491 is tried again.
@@ -359,7 +359,11 @@ impl Bridge {
             desk.with(leg, Leg::decline_offer);
             return;
         };
-        if status == Status::REQUEST_PENDING && joining.retries < MAX_RETRIES {
+        // Another INVITE is not done with yet, from either side (RFC 3261 §14.1, §14.2).
+        let busy = status == Status::REQUEST_PENDING
+            || (status == Status::SERVER_ERROR
+                && response.is_some_and(|response| response.first(Name::RetryAfter).is_some()));
+        if busy && joining.retries < MAX_RETRIES {
             joining.retries += 1;
             self.ask_again(desk);
             return;
