@@ -494,7 +494,7 @@ impl World {
         self.settle();
         assert_eq!(self.controller.census(), Census::default());
         for (place, phone) in self.phones.iter().enumerate() {
-            assert_eq!(phone.census(), PhoneCensus::default(), "phone {}: {phone:?}", place + 1);
+            assert_eq!(phone.census(), PhoneCensus::default(), "phone {}", place + 1);
         }
         for (from, _, text) in &self.ladder {
             if *from == controller_address() && text.starts_with("SIP/2.0") {

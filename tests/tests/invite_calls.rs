@@ -10,6 +10,10 @@ mod network;
 mod passing;
 #[path = "invite_calls/setup.rs"]
 mod setup;
+#[path = "invite_calls/transfers.rs"]
+mod transfers;
+#[path = "invite_calls/watching.rs"]
+mod watching;
 
 use cordboard_core::softphone::PhoneState;
 use cordboard_tests::world::World;

@@ -245,6 +245,12 @@ impl Phone {
         request: &Request<'_>,
         outbox: &mut Outbox,
     ) {
+        let busy = |line: &Line| matches!(line.state, LineState::Up { unacknowledged: Some(_) });
+        if request.method == Method::Invite && self.lines.get(line).is_some_and(busy) {
+            // Our answer to the last INVITE is not acknowledged.
+            self.plain(key, request, Status::REQUEST_PENDING, outbox);
+            return;
+        }
         let (contact, body) = (self.contact(), self.sdp(answer_to(request.body)));
         let silent = request.body.is_empty() && request.method == Method::Update;
         let reply = Reply { status: Status::OK, to_tag: None };
