@@ -2,6 +2,8 @@
 
 #[path = "invite_calls/by_hand.rs"]
 mod by_hand;
+#[path = "invite_calls/challenges.rs"]
+mod challenges;
 #[path = "invite_calls/ends.rs"]
 mod ends;
 #[path = "invite_calls/network.rs"]
