@@ -94,19 +94,6 @@ fn split_origin(sdp: &[u8]) -> (&[u8], &[u8], &[u8]) {
     (part(0..start), part(start..end), part(end..sdp.len()))
 }
 
-/// Appends the answer that takes nothing of an offer: each stream is refused (RFC 3264 §6).
-pub(crate) fn write_refusal(out: &mut Vec<u8>, offer: &[u8], host: &str, origin: Origin) {
-    head(out, host, host, origin);
-    let text = String::from_utf8_lossy(offer);
-    for line in text.lines().filter_map(|line| line.trim_end().strip_prefix("m=")) {
-        let mut words = line.splitn(3, ' ');
-        let (kind, _, rest) = (words.next(), words.next(), words.next());
-        for piece in ["m=", kind.unwrap_or("audio"), " 0 ", rest.unwrap_or("RTP/AVP 0"), "\r\n"] {
-            out.extend_from_slice(piece.as_bytes());
-        }
-    }
-}
-
 /// Which way media flows, seen by whoever sends the description (RFC 8866 §6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {

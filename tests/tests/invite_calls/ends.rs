@@ -104,14 +104,14 @@ fn delete_ends_a_call_that_rings_at_the_called_party_and_one_that_is_being_conne
         assert_eq!(world.ask("DELETE", &path(&one, &two), "").0, 204);
         bye(&mut world, &one);
         if picked_up {
-            assert!(two.next(&mut world, "ACK").body().contains("m=audio 0 "));
+            assert!(two.next(&mut world, "ACK").body().contains("m=audio 9 "));
             bye(&mut world, &two);
         } else {
             let cancel = two.next(&mut world, "CANCEL");
             two.reply(&mut world, &cancel, "200 OK", "", "");
             // The 2xx has crossed it.
             two.reply(&mut world, &to_two, "200 OK", ABLE, &sdp(4002, 1, "sendrecv"));
-            assert!(two.next(&mut world, "ACK").body().contains("m=audio 0 "));
+            assert!(two.next(&mut world, "ACK").body().contains("m=audio 9 "));
             bye(&mut world, &two);
         }
         let outcome = shown(&mut world, &one, &two)["outcome"].clone();

@@ -159,7 +159,7 @@ fn a_called_party_that_refuses_the_targets_offer_keeps_the_old_call() {
     let offer = trio.picked_up();
     let Trio { pair, three, .. } = &mut trio;
     pair.two.reply(&mut pair.world, &offer, "488 Not Acceptable Here", "", "");
-    assert!(three.next(&mut pair.world, "ACK").body().contains("m=audio 0 "));
+    assert!(three.next(&mut pair.world, "ACK").body().contains("m=audio 9 "));
     assert!(bye(&mut pair.world, three).field("Reason").contains("cause=488"));
     pair.two.next(&mut pair.world, "ACK");
     assert_eq!(trio.result(), ("failed".to_owned(), Some(488)));

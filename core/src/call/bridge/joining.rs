@@ -266,10 +266,11 @@ impl Bridge {
         desk.with(joining.standing, |leg, stack| {
             let Some(offer) = leg.unanswered_offer().map(<[u8]>::to_vec) else { return };
             let answer = match before {
-                Some(before) => leg.describe(before, stack),
+                _ if offer.is_empty() => None,
+                Some(before) => Some(leg.describe(before, stack)),
                 None => leg.hold_answer(&offer, stack),
             };
-            leg.acknowledge((!offer.is_empty()).then_some(answer), stack);
+            leg.acknowledge(answer, stack);
         });
     }
 

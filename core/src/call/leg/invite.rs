@@ -258,10 +258,10 @@ impl Leg {
         confirmed.accepted.iter().find(|accepted| accepted.ack.is_none()).map(|accepted| &*accepted.offer)
     }
 
-    /// Acknowledges the 2xx that waits for it, if there is one, and takes nothing of what it offers.
+    /// Acknowledges the 2xx that waits for it, if there is one; nobody is there to hear what it offers.
     pub(crate) fn decline_offer(&mut self, stack: &mut Stack<'_>) {
         let Some(offer) = self.unanswered_offer().map(<[u8]>::to_vec) else { return };
-        let answer = (!offer.is_empty()).then(|| self.refusal_of(&offer, stack));
+        let answer = self.hold_answer(&offer, stack);
         self.acknowledge(answer, stack);
     }
 
@@ -307,7 +307,7 @@ impl Leg {
         let host = stack.endpoint.locals.media_host(self.flow);
         // Another dialog has another session.
         let origin = sdp::Origin { session: response.cseq.number, version: 1 };
-        sdp::write_refusal(&mut out, response.body, host, origin);
+        sdp::write_answer(&mut out, response.body, host, origin)?;
         Some(out.into())
     }
 

@@ -58,22 +58,12 @@ impl Leg {
         &self.media.agreed
     }
 
-    /// The answer that takes nothing of an offer.
-    pub(crate) fn refusal_of(&mut self, offer: &[u8], stack: &Stack<'_>) -> Box<[u8]> {
+    /// The answer of one who has nothing to say and nothing to hear; none, if it is no offer.
+    pub(crate) fn hold_answer(&mut self, offer: &[u8], stack: &Stack<'_>) -> Option<Box<[u8]>> {
         let mut out = Vec::with_capacity(256);
         let host = stack.endpoint.locals.media_host(self.flow);
-        sdp::write_refusal(&mut out, offer, host, self.media.next());
-        out.into()
-    }
-
-    /// The answer of one who has nothing to say and nothing to hear; that which takes nothing, if it is no offer.
-    pub(crate) fn hold_answer(&mut self, offer: &[u8], stack: &Stack<'_>) -> Box<[u8]> {
-        let mut out = Vec::with_capacity(256);
-        let host = stack.endpoint.locals.media_host(self.flow);
-        if sdp::write_answer(&mut out, offer, host, self.media.next()).is_none() {
-            return self.refusal_of(offer, stack);
-        }
-        self.described(out)
+        sdp::write_answer(&mut out, offer, host, self.media.next())?;
+        Some(self.described(out))
     }
 
     /// A description of our own making, or the one that is in force if it says the same.
