@@ -219,4 +219,36 @@ mod tests {
             assert!(out.is_empty());
         }
     }
+
+    #[test]
+    fn a_description_gets_our_origin_and_keeps_every_other_byte() {
+        let theirs = b"v=0\r\no=alice 2890 2 IN IP4 host.example\r\ns= \r\nt=0 0\r\na=x:o=1\r\n";
+        let ours = with_origin(theirs, "192.0.2.1", ORIGIN);
+        let expected = b"v=0\r\no=cordboard 7 2 IN IP4 192.0.2.1\r\ns= \r\nt=0 0\r\na=x:o=1\r\n";
+        assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(expected));
+        assert!(is_same_but_origin(theirs, &ours));
+        assert!(!is_same_but_origin(
+            theirs,
+            b"v=0\r\no=alice 2890 2 IN IP4 host.example\r\ns=x\r\nt=0 0\r\n"
+        ));
+        // Lines that end in a line feed alone stay so, and a description without an origin gets one.
+        assert_eq!(
+            with_origin(b"v=0\no=a 1 1 IN IP4 b\ns=-\n", "::1", ORIGIN),
+            b"v=0\no=cordboard 7 2 IN IP6 ::1\ns=-\n"
+        );
+        assert_eq!(
+            with_origin(b"v=0\r\ns=-\r\n", "::1", ORIGIN),
+            b"v=0\r\no=cordboard 7 2 IN IP6 ::1\r\ns=-\r\n"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn changing_the_origin_twice_is_changing_it_once(sdp in "(v=0\r?\n)?(o=[ -~]{0,20}\r?\n)?([a-z]=[ -~]{0,20}\r?\n){0,6}") {
+            let once = with_origin(sdp.as_bytes(), "192.0.2.1", ORIGIN);
+            let other = with_origin(&once, "192.0.2.9", Origin { session: 1, version: 9 });
+            proptest::prop_assert!(is_same_but_origin(&once, &other));
+            proptest::prop_assert_eq!(&with_origin(&once, "192.0.2.1", ORIGIN), &once);
+        }
+    }
 }
