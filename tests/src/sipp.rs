@@ -16,8 +16,14 @@ pub struct Sipp {
     process: Process,
     /// Where it listens.
     pub port: u16,
+    /// Where its SDP says that it wants its audio.
+    pub media: u16,
     scenario: String,
 }
+
+/// What a phone has received from the beginning to the end of its scenario.
+#[derive(Debug)]
+pub struct Heard(Vec<String>);
 
 /// The folder of our scenarios.
 fn scenarios() -> PathBuf {
@@ -27,6 +33,16 @@ fn scenarios() -> PathBuf {
 impl Sipp {
     /// Starts the phone of `tests/peers/sipp/SCENARIO.xml`.
     pub fn play(scenario: &str) -> Self {
+        Self::play_with(scenario, &[])
+    }
+
+    /// The same, but it sends nothing again by itself: SIPp answers a copy of what it has received with a copy of what
+    /// it has sent, and would never stop doing so where copies are what the scenario is about.
+    pub fn play_once(scenario: &str) -> Self {
+        Self::play_with(scenario, &["-nr"])
+    }
+
+    fn play_with(scenario: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = ports::free();
         let media = ports::free_pair();
@@ -47,11 +63,12 @@ impl Sipp {
                 "-recv_timeout",
                 "45000",
             ])
-            .args(["-trace_err", "-error_file", "errors"])
+            .args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"])
+            .args(arguments)
             .current_dir(folder.path());
         let process = Process::start("sipp", &mut command, folder.path());
         wait_for("SIPp's port", || is_bound(port).then_some(()));
-        Self { folder, process, port, scenario: scenario.to_owned() }
+        Self { folder, process, port, media, scenario: scenario.to_owned() }
     }
 
     /// The user part for a call to this phone, escaped for a path.
@@ -59,11 +76,52 @@ impl Sipp {
         format!("phone%40127.0.0.1:{}", self.port)
     }
 
+    /// What it has received so far.
+    pub fn heard(&self) -> Heard {
+        let messages = std::fs::read_to_string(self.folder.path().join("messages")).unwrap_or_default();
+        Heard::in_trace(&messages)
+    }
+
     /// Waits for the end of the scenario; panics with SIPp's own words if it did not go as written.
-    pub fn finish(mut self) {
+    pub fn finish(mut self) -> Heard {
         let status = self.process.wait();
         let errors = std::fs::read_to_string(self.folder.path().join("errors")).unwrap_or_default();
         assert!(status.success(), "{}: SIPp says {status}\n{errors}", self.scenario);
+        self.heard()
+    }
+}
+
+impl Heard {
+    /// The messages that came in, of the trace that SIPp writes.
+    fn in_trace(trace: &str) -> Self {
+        let entries = trace.split("-----------------------------------------------").skip(1);
+        let received = entries.filter_map(|entry| {
+            let (head, message) = entry.split_once("bytes :\n\n")?;
+            head.contains("message received").then(|| message.to_owned())
+        });
+        Self(received.collect())
+    }
+
+    /// The requests with this method, oldest first, each as often as it came.
+    pub fn requests(&self, method: &str) -> Vec<&str> {
+        let line = format!("{method} sip:");
+        self.0.iter().filter(|message| message.starts_with(&line)).map(String::as_str).collect()
+    }
+
+    /// The descriptions of media, oldest first.
+    pub fn descriptions(&self) -> Vec<&str> {
+        self.0.iter().filter_map(|message| Some(&message[message.find("v=0")?..])).collect()
+    }
+
+    /// Panics unless the phone was last told to talk, in both directions, to this port on 127.0.0.1.
+    #[track_caller]
+    pub fn assert_talks_to(&self, media: u16) {
+        let last = *self.descriptions().last().expect("it got a description");
+        assert!(last.contains("c=IN IP4 127.0.0.1"), "{last}");
+        assert!(last.contains(&format!("m=audio {media} ")), "{media}: {last}");
+        for direction in ["a=sendonly", "a=recvonly", "a=inactive"] {
+            assert!(!last.contains(direction), "{last}");
+        }
     }
 }
 
