@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::kamailio::{DOMAIN, Kamailio, PASSWORD};
+use crate::phone::Phone;
 use crate::process::Process;
 use crate::{ports, wait_for};
 
@@ -102,6 +103,82 @@ impl Baresip {
     /// Its folder.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+}
+
+/// How many packets of audio have to flow each way until the phone is taken to talk: those of half a second.
+const ENOUGH: u64 = 25;
+
+/// The phone's audio, by its own counters.
+#[derive(Debug)]
+struct Audio {
+    /// Whether it goes both ways.
+    both_ways: bool,
+    /// Where it goes to.
+    remote: u16,
+    /// How many packets the phone has sent.
+    sent: u64,
+    /// From which ports it has received how many.
+    received: Vec<(u16, u64)>,
+}
+
+impl Audio {
+    /// Reads what the phone says to `audio_debug`.
+    fn read(said: &str) -> Option<Self> {
+        let port = |address: &str| {
+            let (host, rest) = address.split_once(':')?;
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+            (host == "127.0.0.1").then(|| digits.parse().ok()).flatten()
+        };
+        let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+        let received = said
+            .split(" IP=")
+            .skip(1)
+            .filter_map(|member| Some((port(member)?, number(member.split(" rcvd=").nth(1)?)?)));
+        Some(Self {
+            both_ways: said.contains("audio dir=sendrecv"),
+            remote: port(said.split(", remote: ").nth(1)?)?,
+            sent: number(said.split("TX: packets=").nth(1)?)?,
+            received: received.collect(),
+        })
+    }
+}
+
+impl Baresip {
+    fn audio(&self) -> Option<Audio> {
+        Audio::read(&self.command("audio_debug"))
+    }
+
+    /// The ports that audio has come from in the call that it is in.
+    pub fn heard_from(&self) -> Vec<u16> {
+        let audio = self.audio().expect("the phone is in a call");
+        audio.received.into_iter().map(|(port, _)| port).collect()
+    }
+}
+
+impl Phone for Baresip {
+    fn log(&self) -> String {
+        self.said()
+    }
+
+    fn wait_talking_to(&self, port: u16) {
+        let turned = wait_for(&format!("audio to {port}"), || {
+            self.audio().filter(|audio| audio.both_ways && audio.remote == port)
+        });
+        wait_for(&format!("packets to and from {port}"), || {
+            let audio = self.audio()?;
+            let received =
+                audio.received.iter().find(|(from, _)| *from == port).map_or(0, |(_, count)| *count);
+            (audio.remote == port && audio.sent >= turned.sent + ENOUGH && received >= ENOUGH).then_some(())
+        });
+    }
+
+    fn wait_hung_up(&self) {
+        self.wait_idle();
+    }
+
+    fn hang_up(&mut self) {
+        self.command("hangup");
     }
 }
 

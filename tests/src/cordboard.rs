@@ -94,6 +94,26 @@ impl Cordboard {
         })
     }
 
+    /// The UDP ports that it has bound, as the kernel tells.
+    pub fn udp_ports(&self) -> Vec<u16> {
+        let process = format!("/proc/{}", self.process.id());
+        let files = std::fs::read_dir(format!("{process}/fd")).expect("the server runs");
+        let sockets: Vec<String> = files
+            .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()?.to_str().map(str::to_owned))
+            .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let tables = ["udp", "udp6"].map(|table| {
+            std::fs::read_to_string(format!("{process}/net/{table}")).expect("the kernel tells its sockets")
+        });
+        let bound = |line: &str| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let (_, port) = columns.get(1)?.rsplit_once(':')?;
+            let own = sockets.iter().any(|socket| Some(&socket.as_str()) == columns.get(9));
+            own.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+        };
+        tables.iter().flat_map(|table| table.lines()).filter_map(bound).collect()
+    }
+
     /// The texts of a call's events.
     pub fn texts(call: &serde_json::Value) -> Vec<String> {
         let events = call["events"].as_array().expect("a call has events");

@@ -9,6 +9,7 @@ pub mod curl;
 pub mod hand;
 pub mod kamailio;
 pub mod linphone;
+pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod sipp;

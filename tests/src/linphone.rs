@@ -9,8 +9,9 @@ use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use crate::kamailio::{DOMAIN, Kamailio, PASSWORD};
-use crate::ports;
+use crate::phone::Phone;
 use crate::process::Process;
+use crate::{ports, wait_for};
 
 /// A running phone that is registered and picks up by itself.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl Linphone {
         std::fs::write(path.join("linphonerc"), config(proxy.port, user, sip))
             .expect("a file can be written");
         std::fs::create_dir_all(path.join(".local/share/linphone")).expect("a folder can be made");
+        std::fs::write(path.join("tone.wav"), tone()).expect("a file can be written");
         let fifo = path.join("console");
         mkfifo(&fifo, Mode::S_IRWXU).expect("a fifo can be made");
         // Open for reading and writing, so that neither side waits for the other and the phone never reads its end.
@@ -41,7 +43,7 @@ impl Linphone {
         process.wait_said("its console", |said| (!said.is_empty()).then_some(()));
         // Its SIP port opens only when it is told so while it runs.
         phone_console
-            .write_all(format!("soundcard use files\nports sip {sip}\n").as_bytes())
+            .write_all(format!("soundcard use files\nplay tone.wav\nports sip {sip}\n").as_bytes())
             .expect("the phone reads");
         process.wait_said("its registration", |said| {
             let debug = std::fs::read(path.join("debug")).unwrap_or_default();
@@ -64,6 +66,64 @@ impl Linphone {
             String::from_utf8_lossy(&log).contains(what).then_some(())
         });
     }
+}
+
+impl Phone for Linphone {
+    fn log(&self) -> String {
+        let log = std::fs::read(self.folder.path().join("debug")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn wait_talking_to(&self, port: u16) {
+        wait_for(&format!("audio to and from {port}"), || {
+            let log = self.log();
+            // Of every second the phone tells how much went which way, once it has told where to.
+            let since = log.rfind("sending to rtp [")?;
+            let to = format!("]:{port} rtcp");
+            let since = log[since..].split_once(&to).filter(|(before, _)| !before.contains('\n'))?.1;
+            since.lines().any(flows_both_ways).then_some(())
+        });
+    }
+
+    fn wait_hung_up(&self) {
+        wait_for("the end of all calls", || {
+            let log = self.log();
+            let count = |state: &str| log.matches(&format!("LinphoneCallIdle to {state}")).count();
+            let begun = count("LinphoneCallIncomingReceived") + count("LinphoneCallOutgoingInit");
+            let over = log.matches("LinphoneCallEnd to LinphoneCallReleased").count();
+            (begun > 0 && begun == over).then_some(())
+        });
+    }
+
+    fn hang_up(&mut self) {
+        self.command("terminate all");
+    }
+}
+
+/// Whether a line tells that audio came and went: `RTP : [d=75.12,u=74.90]`, in kbit/s.
+fn flows_both_ways(line: &str) -> bool {
+    let rates = || {
+        let (down, rest) = line.split_once("(audio)")?.1.split_once("RTP : [d=")?.1.split_once(",u=")?;
+        let up = rest.split_once(']')?.0;
+        Some((down.parse::<f64>().ok()?, up.parse::<f64>().ok()?))
+    };
+    rates().is_some_and(|(down, up)| down > 20.0 && up > 20.0)
+}
+
+/// Ten seconds of a tone as a WAV file: 8000 samples a second, 16 bits, one channel.
+fn tone() -> Vec<u8> {
+    let samples = (0..80_000u32).flat_map(|n| if n / 10 % 2 == 0 { 4000i16 } else { -4000 }.to_le_bytes());
+    let samples: Vec<u8> = samples.collect();
+    let length = samples.len() as u32;
+    let mut file = b"RIFF".to_vec();
+    file.extend((length + 36).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend(8000u32.to_le_bytes());
+    file.extend(16_000u32.to_le_bytes());
+    file.extend(b"\x02\0\x10\0data");
+    file.extend(length.to_le_bytes());
+    file.extend(samples);
+    file
 }
 
 fn config(proxy: u16, user: &str, sip: u16) -> String {
