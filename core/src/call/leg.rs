@@ -21,7 +21,7 @@ use crate::ident::{Ident, Key};
 use crate::sip::dialog::{Dialog, Ends};
 use crate::sip::message::{Method, Name, NameAddr, Request, Response, Status};
 use crate::sip::screen::Usage;
-use crate::sip::session_timer::Watch;
+use crate::sip::session_timer::{MIN_SE, Watch};
 use crate::sip::transaction::{Client, Owner, Server};
 use crate::sip::transport::Flow;
 use crate::users::SipCredentials;
@@ -55,6 +55,8 @@ pub(crate) struct Leg {
     media: Media,
     /// The session interval that we ask for, in seconds (RFC 4028).
     interval: u32,
+    /// The smallest one that everybody on the way takes, as far as we know.
+    least_interval: u32,
     takes_update: bool,
     /// The answer to our first offer, if it came before the 2xx.
     early_answer: Option<Box<[u8]>>,
@@ -257,6 +259,7 @@ impl Leg {
             cseq: 0,
             media: Media::new(random.below(u32::MAX)),
             interval,
+            least_interval: MIN_SE,
             takes_update: false,
             early_answer: None,
             state: State::Over,

@@ -125,7 +125,7 @@ fn a_phone_that_wants_longer_sessions_gets_them() {
     one.next(&mut world, "ACK");
     let long = one.next(&mut world, "INVITE");
     assert_eq!((long.field("Session-Expires"), long.field("Call-ID")), ("600", short.field("Call-ID")));
-    assert_eq!(long.field("CSeq"), "2 INVITE");
+    assert_eq!((long.field("CSeq"), long.field("Min-SE")), ("2 INVITE", "600"));
     one.reply(&mut world, &long, "486 Busy Here", "", "");
     one.next(&mut world, "ACK");
     world.expect_nothing_left();

@@ -5,7 +5,7 @@ use crate::Tick;
 use crate::call::stack::Stack;
 use crate::sip::message::{Method, Name, Response, Writer};
 use crate::sip::screen::Usage;
-use crate::sip::session_timer::{MIN_SE, TIMER, Watch, allows_update, raised};
+use crate::sip::session_timer::{TIMER, Watch, allows_update, raised};
 
 impl Leg {
     /// The header lines that ask for session timers, with other extensions that the request offers.
@@ -22,14 +22,17 @@ impl Leg {
             "" => writer.field(Name::Supported, TIMER),
             more => writer.field_parts(Name::Supported, &[more, ", ", TIMER]),
         };
-        writer.number(Name::SessionExpires, self.interval).number(Name::MinSe, MIN_SE);
+        writer.number(Name::SessionExpires, self.interval).number(Name::MinSe, self.least_interval);
         lines
     }
 
     /// A 422 asks for a longer interval; whether it is one that can be asked for.
     pub(super) fn raise_interval(&mut self, response: &Response<'_>) -> bool {
         let raised = raised(self.interval, response).filter(|_| self.interval > 0);
-        self.interval = raised.unwrap_or(self.interval);
+        if let Some(least) = raised {
+            // From then on no shorter one is to be agreed on along this way (RFC 4028 §7.3, §7.4).
+            (self.interval, self.least_interval) = (least, least);
+        }
         raised.is_some()
     }
 
