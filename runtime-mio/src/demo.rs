@@ -1,7 +1,8 @@
-//! `cordboard demo`: an exchange, three phones and the controller on loopback, over real sockets. One call is placed
-//! over real HTTPS and drawn as it happens; then everything stays up to be tried.
+//! `cordboard demo`: an exchange, three phones and the controller on loopback, over real sockets. Calls are placed over
+//! real HTTPS and drawn as they happen; then everything stays up to be tried.
 
 mod client;
+mod visit;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,13 +16,13 @@ use cordboard_core::softphone::{
 };
 use cordboard_core::users::{Directory, SipCredentials, User};
 use cordboard_core::{Controller, Report};
-use rustls_pki_types::CertificateDer;
 
 use crate::net::Machine;
 use crate::net::bound::Bound;
 use crate::net::event_loop::{EventLoop, Host};
 use crate::serve::{Service, bind, epoch, seed};
 use crate::{certificate, log};
+use visit::{Addresses, visit};
 
 const DOMAIN: &str = "example.com";
 const PIN: &str = "123";
@@ -58,46 +59,9 @@ pub(crate) fn run(https: SocketAddr, http: SocketAddr) -> Result<(), String> {
         EventLoop::new(controller_bound).map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&controller_loop, None, DOMAIN.to_owned())?;
     let mut machine = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
-    spawn("visitor", move || visit(https, http, &certificate))?;
+    spawn("visitor", move || visit(Addresses { https, http }, &certificate))?;
     let input = vec![Input::Certificate(Box::new(acceptor))];
     controller_loop.run(&mut machine, &mut service, input).map_err(|e| format!("waiting for sockets: {e}"))
-}
-
-/// The program that uses the controller: places a call, waits for its end, and says what can be tried.
-fn visit(https: SocketAddr, http: SocketAddr, certificate: &CertificateDer<'static>) {
-    if let Err(wrong) = show(https, http, certificate) {
-        eprintln!("cordboard: the demo's call failed: {wrong}");
-        std::process::exit(1);
-    }
-}
-
-fn show(https: SocketAddr, http: SocketAddr, certificate: &CertificateDer<'static>) -> Result<(), String> {
-    let path = "/callcontroller/user1/user2";
-    println!("POST https://{https}{path}\n");
-    let mut client = client::Client::connect(https, certificate)?;
-    let placed = client.request("POST", path, "*/*")?;
-    if placed.status != 200 {
-        return Err(format!("{} {}", placed.status, placed.body));
-    }
-    // The call is asked for again and again, as programs do, until its record says that it has ended.
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !client.request("GET", path, "application/json")?.body.contains("\"state\":\"ended\"") {
-        if Instant::now() > patience {
-            return Err("the call did not come to its end within 30 s".to_owned());
-        }
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    let shown = client.request("GET", path, "text/xml")?;
-    println!("\nGET https://{https}{path}\n\n{}", shown.body.trim_end());
-    println!(
-        "\nuser1 and user2 are in a call. Everything stays up until Ctrl-C; try in another terminal:\n\n  \
-         curl -k -X POST https://{https}/callcontroller/user2/user3\n  \
-         curl -k https://{https}/callcontroller/user2/user3\n  \
-         curl -k -X DELETE https://{https}/callcontroller/user2/user3\n  \
-         curl -k https://{https}/calls\n  \
-         curl --digest -u user1:{PIN} -X POST 'http://{http}/callcontroller/user1/user3?subject=Hello'\n"
-    );
-    Ok(())
 }
 
 fn configuration(https: SocketAddr, http: SocketAddr, exchange: SocketAddr) -> Result<Config, String> {

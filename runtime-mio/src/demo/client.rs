@@ -60,7 +60,8 @@ fn complete(bytes: &[u8]) -> Option<Answer> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length =
-        head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse::<usize>().ok()?;
+    // An answer without a body may leave it away (RFC 9110 §8.6).
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    let length = length.map_or(Some(0), |length| length.parse::<usize>().ok())?;
     (body.len() >= length).then(|| Answer { status, body: body.to_owned() })
 }
