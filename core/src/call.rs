@@ -239,6 +239,14 @@ impl Calls {
         in_progress
     }
 
+    /// Ends all calls.
+    pub(crate) fn hang_up_all(&mut self, now: Tick, outbox: &mut Outbox) {
+        let all: Vec<Ident> = self.all().map(Call::id).collect();
+        for id in all {
+            self.hang_up(now, id, outbox);
+        }
+    }
+
     /// Fires what is due; called without need it does nothing.
     pub(crate) fn timeout(&mut self, now: Tick, outbox: &mut Outbox) {
         let mut expired = std::mem::take(&mut self.expired);

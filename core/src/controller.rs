@@ -140,8 +140,10 @@ impl Controller {
             Input::Reload(users) => self.core.users = *users,
             Input::Drain => {
                 self.core.calls.drain();
-                if self.drain == Drain::No {
-                    self.drain = Drain::Wanted;
+                match self.drain {
+                    Drain::No => self.drain = Drain::Wanted,
+                    Drain::Wanted => self.core.calls.hang_up_all(now, outbox),
+                    Drain::Done => {}
                 }
             }
         }

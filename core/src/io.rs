@@ -72,7 +72,7 @@ pub enum Input<'a> {
     Certificate(Box<Acceptor>),
     /// The users file was read anew.
     Reload(Box<Directory>),
-    /// End what is in set-up, take nothing new: the service is to stop.
+    /// Take nothing new, and let the calls come to their end: the service is to stop. The second time: hang them up.
     Drain,
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod visit;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -169,6 +170,13 @@ struct Drawing {
     last: Option<Instant>,
 }
 
+/// Says a line; there is nothing more to show once nobody reads it.
+fn say(line: &str) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// After so long without a message, the columns are named again.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -189,11 +197,11 @@ impl Host for Drawing {
         let now = Instant::now();
         if self.last.is_none_or(|last| now - last > PAUSE) {
             self.begin = now;
-            println!("{}", self.ladder.head());
+            say(&self.ladder.head());
         }
         self.last = Some(now);
         if let Some(line) = self.ladder.line(now - self.begin, from, to, bytes) {
-            println!("{line}");
+            say(&line);
         }
     }
 }

@@ -120,10 +120,27 @@ pub(crate) struct Service {
     /// None where it is made at start, or there is none.
     certificate: Option<CertificateFiles>,
     watchdog: Option<Duration>,
-    ending: bool,
+    told_to_end: u8,
 }
 
 impl Service {
+    /// SIGTERM or SIGINT: the first lets calls come to their end, the second hangs them up, the third waits for nothing.
+    fn end(&mut self) -> Input<'static> {
+        self.told_to_end = self.told_to_end.saturating_add(1);
+        match self.told_to_end {
+            1 => {
+                tracing::info!("draining: no new calls, those in progress come to their end");
+                notify(&[NotifyState::Stopping]);
+            }
+            2 => tracing::warn!("told to end twice: all calls are hung up"),
+            _ => {
+                tracing::warn!("told to end three times: calls are left as they are");
+                std::process::exit(1);
+            }
+        }
+        Input::Drain
+    }
+
     pub(crate) fn new(
         event_loop: &EventLoop,
         users_file: Option<PathBuf>,
@@ -141,7 +158,7 @@ impl Service {
         });
         // Twice as often as asked, so that one late turn is no reason to be killed.
         let watchdog = sd_notify::watchdog_enabled().map(|time| time / 2);
-        Ok(Self { signals, users_file, watch, realm, certificate: None, watchdog, ending: false })
+        Ok(Self { signals, users_file, watch, realm, certificate: None, watchdog, told_to_end: 0 })
     }
 
     fn reload(&self) -> Option<Input<'static>> {
@@ -184,16 +201,7 @@ impl Host for Service {
                     inputs.extend(self.reload());
                     inputs.extend(self.reload_certificate());
                 }
-                _ if self.ending => {
-                    tracing::warn!("told to end twice: calls are left as they are");
-                    std::process::exit(1);
-                }
-                _ => {
-                    self.ending = true;
-                    tracing::info!("draining: no new calls, those in set-up come to their end");
-                    notify(&[NotifyState::Stopping]);
-                    inputs.push(Input::Drain);
-                }
+                _ => inputs.push(self.end()),
             }
         }
         inputs

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
 
-use super::PIN;
 use super::client::{Answer, Client};
+use super::{PIN, say};
 
 /// How long any step of the demo may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,19 +35,19 @@ pub(super) fn visit(addresses: Addresses, certificate: &CertificateDer<'static>)
 fn show(addresses: Addresses, certificate: &CertificateDer<'static>) -> Result<(), String> {
     let client = Client::connect(addresses.https, certificate)?;
     let mut visitor = Visitor { client, https: addresses.https };
-    println!("1. user1's phone is rung and handed over to user2 by REFER.");
+    say("1. user1's phone is rung and handed over to user2 by REFER.");
     visitor.ask("POST", CALL, 200)?;
     visitor.wait(CALL, "ended")?;
     visitor.progress(CALL)?;
-    println!("\n2. Another call between them, which Cordboard stays in (RFC 3725 flow IV).");
+    say("\n2. Another call between them, which Cordboard stays in (RFC 3725 flow IV).");
     visitor.ask("POST", &format!("{CALL}?sipMethod=INVITE"), 200)?;
     visitor.wait(CALL, "connected")?;
     visitor.progress(CALL)?;
-    println!("\n3. user3 takes user1's place in it.");
+    say("\n3. user3 takes user1's place in it.");
     visitor.ask("POST", &format!("{CALL}?action=transfer&target=user3"), 200)?;
     visitor.wait(&format!("{TRANSFERRED}?agent=user1"), "connected")?;
     visitor.progress(&format!("{TRANSFERRED}?agent=user1"))?;
-    println!("\n4. Both are hung up.");
+    say("\n4. Both are hung up.");
     visitor.ask("DELETE", &format!("{TRANSFERRED}?agent=user1"), 204)?;
     visitor.wait(&format!("{TRANSFERRED}?agent=user1"), "ended")?;
     print_what_to_try(addresses);
@@ -61,7 +61,7 @@ struct Visitor {
 
 impl Visitor {
     fn ask(&mut self, method: &str, path: &str, expected: u16) -> Result<(), String> {
-        println!("\n{method} https://{}{path}\n", self.https);
+        say(&format!("\n{method} https://{}{path}\n", self.https));
         let Answer { status, body } = self.client.request(method, path, "*/*")?;
         if status == expected { Ok(()) } else { Err(format!("{method} {path}: {status} {body}")) }
     }
@@ -81,13 +81,13 @@ impl Visitor {
 
     fn progress(&mut self, path: &str) -> Result<(), String> {
         let shown = self.client.request("GET", path, "text/xml")?;
-        println!("\nGET https://{}{path}\n\n{}", self.https, shown.body.trim_end());
+        say(&format!("\nGET https://{}{path}\n\n{}", self.https, shown.body.trim_end()));
         Ok(())
     }
 }
 
 fn print_what_to_try(Addresses { https, http }: Addresses) {
-    println!(
+    say(&format!(
         "\nuser1 and user2 are still in the first call, which is their own. Everything stays up until Ctrl-C; try in \
          another terminal:\n\n  \
          curl -k -X POST https://{https}/callcontroller/user2/user3\n  \
@@ -99,5 +99,5 @@ fn print_what_to_try(Addresses { https, http }: Addresses) {
          curl -k -X DELETE 'https://{https}{TRANSFERRED}?agent=user1'\n\n  \
          curl -k https://{https}/calls\n  \
          curl --digest -u user1:{PIN} -X POST 'http://{http}/callcontroller/user1/user3?subject=Hello'\n"
-    );
+    ));
 }

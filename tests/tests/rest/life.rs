@@ -89,13 +89,28 @@ fn sigterm_ends_an_idle_service_at_once() {
 }
 
 #[test]
-fn a_second_sigterm_does_not_wait_for_calls() {
-    let (mut server, phone) = (server(""), Phone::new());
-    assert_eq!(server.trusted("POST", &phone.path()).status, 200);
-    server.process.signal(Signal::SIGTERM);
-    server.process.wait_said("draining", |said| said.contains("draining").then_some(()));
-    server.process.signal(Signal::SIGTERM);
-    assert_eq!(server.process.wait().code(), Some(1), "{}", server.process.said());
+fn a_second_sigterm_hangs_up_and_a_third_one_waits_for_nothing() {
+    for third in [false, true] {
+        let (mut server, phone) = (server(""), Phone::new());
+        assert_eq!(server.trusted("POST", &phone.path()).status, 200);
+        let invite = phone.hear("INVITE");
+        phone.answer(&invite, "180 Ringing");
+        wait_for("the ringing", || {
+            server.call(&phone.path())["events"].to_string().contains("180").then_some(())
+        });
+        server.process.signal(Signal::SIGTERM);
+        server.process.wait_said("draining", |said| said.contains("draining").then_some(()));
+        server.process.signal(Signal::SIGTERM);
+        let cancel = phone.hear("CANCEL");
+        if third {
+            server.process.signal(Signal::SIGTERM);
+            assert_eq!(server.process.wait().code(), Some(1), "{}", server.process.said());
+        } else {
+            phone.answer(&cancel, "200 OK");
+            phone.answer(&invite, "487 Request Terminated");
+            assert!(server.process.wait().success(), "{}", server.process.said());
+        }
+    }
 }
 
 #[test]
