@@ -124,6 +124,9 @@ impl<'a> Asked<'a> {
             Doing::Call => None,
             Doing::Transfer(target) => Some(self.names().party("target", target)?),
         };
+        if target.as_ref() == Some(&pair.called) {
+            return Err(Error::BadParameter { name: "target", why: "is the called party itself" });
+        }
         let agent = self.caller.placing(parameters.agent.as_deref(), &pair.written, self.names())?;
         let defaults = &self.config.calls;
         let mut placing = Placing {

@@ -186,6 +186,7 @@ fn every_wrong_request_is_answered_with_the_status_and_the_name_of_what_is_wrong
         ("user1", "POST", "/callcontroller/user1/user2?sipMethod=BYE", 400, "sipMethod"),
         ("user1", "POST", "/callcontroller/user1/user2?action=transfer", 400, "target"),
         ("user1", "POST", "/callcontroller/user1/user2?action=transfer&target=a%20b", 400, "target"),
+        ("user1", "POST", "/callcontroller/user1/user2?action=transfer&target=user2", 400, "called party"),
         ("user1", "POST", "/callcontroller/user2/user1?sipMethod=invite", 403, "user1"),
     ] {
         let error = ask(who, method, target).map(|action| format!("{action:?}")).expect_err(target);
