@@ -16,9 +16,9 @@ const MOST: usize = 4096;
 /// What is known of one party.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// Which of the configured first offers it takes; those before were refused.
+    /// Which of the configured first offers it took; those before were refused.
     pub(crate) offer: usize,
-    /// It refuses an INVITE without an offer.
+    /// It refused an INVITE without an offer, and took one with it.
     pub(crate) wants_offer: bool,
 }
 
@@ -41,12 +41,12 @@ impl Contacts {
         self.known.get(uri).map(|(_, known)| *known).unwrap_or_default()
     }
 
-    /// It refused the offers before this one.
+    /// It refused the offers before this one, and took it.
     pub(crate) fn takes_offer(&mut self, now: Tick, uri: &str, offer: usize) {
         self.note(now, uri, Known { offer, ..self.of(uri) });
     }
 
-    /// It refused an INVITE without an offer.
+    /// It took an INVITE with an offer, having refused one without.
     pub(crate) fn wants_offer(&mut self, now: Tick, uri: &str) {
         self.note(now, uri, Known { wants_offer: true, ..self.of(uri) });
     }

@@ -265,3 +265,33 @@ fn a_phone_that_refuses_refer_is_connected_without_being_let_go_if_that_is_confi
         Pair { world, one, two, to_one, to_two }.end();
     }
 }
+
+#[test]
+fn the_offer_that_a_phone_took_is_the_first_one_the_next_time() {
+    let (mut world, one, two) = phones(setting());
+    for round in 0..2 {
+        place(&mut world, &one, &two, "sipMethod=INVITE");
+        if round == 0 {
+            let refused = one.next(&mut world, "INVITE");
+            assert!(refused.body().contains("a=sendonly"), "{}", refused.text);
+            one.reply(&mut world, &refused, "488 Not Acceptable Here", "", "");
+            one.next(&mut world, "ACK");
+        }
+        let taken = one.next(&mut world, "INVITE");
+        assert!(taken.body().contains("c=IN IP4 0.0.0.0"), "{}", taken.text);
+        one.reply(&mut world, &taken, "200 OK", "", &sdp(4001, 1, "recvonly"));
+        one.next(&mut world, "ACK");
+        let to_two = two.next(&mut world, "INVITE");
+        two.reply(&mut world, &to_two, "486 Busy Here", "", "");
+        two.next(&mut world, "ACK");
+        bye(&mut world, &one);
+        world.pass(Duration::from_secs(1));
+    }
+    world.pass(Duration::from_secs(600));
+    place(&mut world, &one, &two, "sipMethod=INVITE");
+    let again = one.next(&mut world, "INVITE");
+    assert!(again.body().contains("a=sendonly"), "it is forgotten: {}", again.text);
+    one.reply(&mut world, &again, "486 Busy Here", "", "");
+    one.next(&mut world, "ACK");
+    world.expect_nothing_left();
+}

@@ -318,3 +318,18 @@ fn a_calling_party_that_hangs_up_during_a_transfer_does_not_stop_it() {
         }
     }
 }
+
+#[test]
+fn a_target_that_sends_bye_while_it_rings_leaves_the_call_as_it_was() {
+    let mut trio = Trio::ringing();
+    let Trio { pair, three, to_three } = &mut trio;
+    three.request(&mut pair.world, to_three, "BYE", "", "");
+    three.next(&mut pair.world, "SIP/2.0 200");
+    let cancel = three.next(&mut pair.world, "CANCEL");
+    three.reply(&mut pair.world, &cancel, "200 OK", "", "");
+    three.reply(&mut pair.world, to_three, "487 Request Terminated", "", "");
+    three.next(&mut pair.world, "ACK");
+    assert_eq!(trio.result(), ("failed".to_owned(), Some(487)));
+    trio.expect_as_before();
+    trio.pair.end();
+}

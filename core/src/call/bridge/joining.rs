@@ -297,7 +297,6 @@ impl Bridge {
             }
             LegEvent::WantsOffer(_) => {
                 if let Some(joining) = &mut self.joining {
-                    desk.stack.endpoint.contacts.wants_offer(desk.stack.now, joining.uri());
                     joining.step = Step::Soliciting;
                     self.ask(Ask::Solicit, desk);
                 }
@@ -327,6 +326,9 @@ impl Bridge {
         let (Some(fresh), standing) = (joining.fresh, joining.standing) else { return };
         let waits = desk.legs.get(fresh).is_some_and(Leg::is_unacknowledged);
         let answer = desk.with(fresh, |leg, _| leg.answer_in(response)).flatten();
+        if let Step::Ringing(Offered::Solicited(_) | Offered::Answered) = joining.step {
+            desk.stack.endpoint.contacts.wants_offer(desk.stack.now, joining.uri());
+        }
         match (&joining.step, answer) {
             (Step::EarlyAgreed, _) if !waits => self.joined(desk),
             (Step::EarlyOffering, None) => {}

@@ -142,7 +142,11 @@ impl Bridge {
         }
         if desk.legs.get(leg).is_some_and(Leg::is_inviting) {
             // A called party ends an early dialog by its answer, not by BYE (§15); it is taken for one all the same.
-            self.part(lines, Status::REQUEST_TERMINATED, desk);
+            if self.fresh() == Some(leg) {
+                self.fail(Status::REQUEST_TERMINATED, desk);
+            } else {
+                self.part(lines, Status::REQUEST_TERMINATED, desk);
+            }
             return;
         }
         self.answer_what_passes(leg, desk);

@@ -195,7 +195,6 @@ impl Leg {
                 if *place >= stack.endpoint.config.calls.hold_sdp.len() {
                     return LegEvent::Failed(status, None);
                 }
-                stack.endpoint.contacts.takes_offer(stack.now, uri_of(&self.remote), *place);
             }
             _ => {
                 let Some(target) = invitation.redirected(response) else {
@@ -218,6 +217,9 @@ impl Leg {
         dialog.used_cseq(self.cseq);
         let offer = response.body.into();
         let accepted = Accepted { key, cseq, credentials, offer, ack: None };
+        if let Offer::Hold(place @ 1..) = invitation.offer {
+            stack.endpoint.contacts.takes_offer(stack.now, uri_of(&self.remote), place);
+        }
         // Whatever the first offer's dialog agreed on early holds for its own 2xx only.
         let agreed = early.agreed.as_deref() == response.to.tag();
         let offered = !matches!(invitation.offer, Offer::Wanted);
