@@ -112,6 +112,14 @@ struct Flight {
     bytes: Vec<u8>,
 }
 
+/// A message for a phone that is played by hand.
+#[derive(PartialEq, Eq)]
+struct Mail {
+    at: Tick,
+    from: SocketAddr,
+    text: String,
+}
+
 /// The world.
 pub struct World {
     now: Tick,
@@ -128,7 +136,7 @@ pub struct World {
     http: Vec<u8>,
     connections: u64,
     /// What has come for phones that the test plays by hand.
-    mailboxes: BTreeMap<SocketAddr, VecDeque<(SocketAddr, String)>>,
+    mailboxes: BTreeMap<SocketAddr, VecDeque<Mail>>,
     /// Every SIP message that was sent, with its sender and its start line.
     pub ladder: Vec<(SocketAddr, SocketAddr, String)>,
     outbox: Outbox,
@@ -327,7 +335,12 @@ impl World {
                     let datagram = Datagram { socket: SocketId(0), from: flight.from, bytes: &flight.bytes };
                     self.hand(place, Input::Datagram(datagram));
                 } else if let Some(mailbox) = self.mailboxes.get_mut(&flight.to) {
-                    mailbox.push_back((flight.from, String::from_utf8_lossy(&flight.bytes).into_owned()));
+                    let text = String::from_utf8_lossy(&flight.bytes).into_owned();
+                    let mail = Mail { at, from: flight.from, text };
+                    // A copy that the network made is known by its time; one that was sent again comes later.
+                    if !mailbox.contains(&mail) {
+                        mailbox.push_back(mail);
+                    }
                 }
                 true
             }
@@ -359,8 +372,12 @@ impl World {
         let until = self.now + patience;
         loop {
             let mailbox = self.mailboxes.get_mut(&address)?;
-            if let Some(at) = mailbox.iter().position(|(_, text)| is_one(text)) {
-                return mailbox.remove(at);
+            if let Some(place) = mailbox.iter().position(|mail| is_one(&mail.text)) {
+                let now = mailbox.get(place).map(|mail| mail.at);
+                // Its copy comes at the same time.
+                while self.flights.keys().next().map(|(at, _)| *at) == now && self.step(until) {}
+                let mail = self.mailboxes.get_mut(&address)?.remove(place)?;
+                return Some((mail.from, mail.text));
             }
             if !self.step(until) {
                 return None;

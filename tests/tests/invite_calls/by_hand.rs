@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cordboard_tests::hand::{Hand, Mail, sdp};
-use cordboard_tests::world::{Setting, World};
+use cordboard_tests::world::{Setting, Weather, World};
 
 /// Two phones in a call, and their first INVITEs.
 pub(crate) struct Pair {
@@ -14,9 +14,10 @@ pub(crate) struct Pair {
     pub(crate) to_two: Mail,
 }
 
-/// The setting for phones that are played: requests within dialogs come straight to them.
+/// The setting for phones that are played: requests within dialogs come straight to them, and every datagram comes twice.
 pub(crate) fn setting() -> Setting {
-    Setting { record_routes: false, ..Setting::default() }
+    let weather = Weather { doubled: 100, ..Weather::default() };
+    Setting { record_routes: false, weather, ..Setting::default() }
 }
 
 /// What a phone of today says of itself.
