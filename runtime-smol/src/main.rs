@@ -1,11 +1,20 @@
-//! Cordboard for small machines: the same core, files and protocol as `cordboard`.
+//! Cordboard for small machines: the same core, files and protocol as `cordboard`, on smol's executor.
 
+#[path = "../../runtime-mio/src/certificate.rs"]
+mod certificate;
+#[path = "../../runtime-mio/src/check.rs"]
+mod check;
+#[path = "../../runtime-mio/src/log.rs"]
+mod log;
+mod net;
+mod serve;
+mod watch;
+
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use cordboard_core::config::Config;
-use cordboard_core::users::Directory;
+use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "cordboard-lite", version, about = "A third-party call controller for small machines")]
@@ -16,21 +25,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says what is wrong with the configuration and the users file
+    /// Runs the service in the foreground: SIGTERM drains it, SIGHUP reads the users again
+    Serve(ConfigFile),
+    /// Says what is wrong with the configuration and its files
     Check {
-        /// The configuration file
-        #[arg(long = "config", value_name = "FILE", default_value = "cordboard.toml")]
-        path: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Prints all keys with their values and what they mean
+        #[arg(long)]
+        print: bool,
     },
 }
 
+/// Which configuration.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long = "config", value_name = "FILE", default_value = "cordboard.toml")]
+    path: PathBuf,
+}
+
 fn main() -> ExitCode {
-    let Command::Check { path } = Cli::parse().command;
-    match check(&path) {
-        Ok(users) => {
-            println!("{}: ok, {users} users", path.display());
-            ExitCode::SUCCESS
-        }
+    let done = match Cli::parse().command {
+        Command::Serve(config) => serve::run(&config.path).map(|()| String::new()),
+        Command::Check { config, print } => check::run(&config.path, print),
+    };
+    match done.and_then(|said| say(&said)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             eprintln!("cordboard-lite: {wrong}");
             ExitCode::FAILURE
@@ -38,13 +59,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads both files; returns how many users there are.
-fn check(path: &std::path::Path) -> Result<usize, String> {
-    let wrong = |path: &std::path::Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(path, &e))?;
-    let config = Config::from_toml(&text).map_err(|e| wrong(path, &e))?;
-    let users_path = path.parent().unwrap_or(std::path::Path::new("")).join(&config.users.file);
-    let text = std::fs::read_to_string(&users_path).map_err(|e| wrong(&users_path, &e))?;
-    let users = Directory::from_toml(&text, config.realm()).map_err(|e| wrong(&users_path, &e))?;
-    Ok(users.users().len())
+/// Writes to standard output; a reader that has seen enough, like `head`, is no failure.
+fn say(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written: {error}"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -9,11 +9,24 @@ use crate::curl::{Reply, curl};
 use crate::process::Process;
 use crate::wait_for;
 
-/// The program, where the workspace's build puts it.
+/// The variable that names the program whose server is tested, `cordboard` or `cordboard-lite`: whatever passes with one
+/// has to pass with the other.
+pub const RUNTIME: &str = "CORDBOARD_TEST_RUNTIME";
+
+/// The production program, where the workspace's build puts it.
 pub fn program() -> PathBuf {
+    built("cordboard")
+}
+
+/// The program whose server is tested.
+pub fn server_program() -> PathBuf {
+    built(&std::env::var(RUNTIME).unwrap_or_else(|_| "cordboard".to_owned()))
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows where it is");
-    let built = test.ancestors().nth(2).expect("it lies in the target folder").join("cordboard");
-    assert!(built.exists(), "{} is not built: `cargo build -p cordboard` makes it", built.display());
+    let built = test.ancestors().nth(2).expect("it lies in the target folder").join(name);
+    assert!(built.exists(), "{} is not built: `cargo build -p {name}` makes it", built.display());
     built
 }
 
@@ -54,7 +67,7 @@ impl Cordboard {
         for (name, pin, more) in users {
             add_user(folder.path(), name, pin, more);
         }
-        let mut command = Command::new(program());
+        let mut command = Command::new(server_program());
         command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1");
         let mut process = Process::start("cordboard", &mut command, folder.path());
         let mut listening = |kind: &str| {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::phone::Phone;
 use crate::{guarded, server, stranger};
-use cordboard_tests::cordboard::{Cordboard, program};
+use cordboard_tests::cordboard::{Cordboard, server_program};
 use cordboard_tests::wait_for;
 use nix::sys::signal::Signal;
 
@@ -129,7 +129,7 @@ fn a_port_that_is_taken_ends_the_start_with_one_line_that_names_it() {
         );
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
         std::fs::write(folder.path().join("users.toml"), "").expect("a file can be written");
-        let output = Command::new(program())
+        let output = Command::new(server_program())
             .arg("serve")
             .current_dir(folder.path())
             .env("NO_COLOR", "1")
