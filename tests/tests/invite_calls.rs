@@ -4,6 +4,8 @@
 mod by_hand;
 #[path = "invite_calls/challenges.rs"]
 mod challenges;
+#[path = "invite_calls/chaos.rs"]
+mod chaos;
 #[path = "invite_calls/ends.rs"]
 mod ends;
 #[path = "invite_calls/network.rs"]

@@ -226,6 +226,8 @@ impl Refer {
                 plain(Status::OK, desk);
                 self.peer_hung_up(desk);
             }
+            // Of nothing that we have asked for.
+            Method::Notify if desk.record.outcome.is_none() => plain(Status::NO_SUCH_DIALOG, desk),
             Method::Notify => match Notification::read(request) {
                 Some(notification) => {
                     plain(Status::OK, desk);
@@ -270,11 +272,13 @@ impl Refer {
 
     /// The peer has hung up, and was answered.
     fn peer_hung_up(&mut self, desk: &mut Desk<'_, '_>) {
-        if self.stage == Stage::Leaving {
-            // Both BYEs have crossed; ours will be answered, by 200 or by 481.
-            return;
+        match self.stage {
+            // A called party ends an early dialog by its answer, not by BYE (§15); it is taken for one all the same.
+            Stage::Alerting => self.cancel(desk),
+            // The INVITE's answer, or that to our own BYE, ends the call.
+            Stage::Canceling | Stage::Leaving => {}
+            _ => self.linger(desk),
         }
-        self.linger(desk);
     }
 
     fn leave(&mut self, refused: Option<Status>, desk: &mut Desk<'_, '_>) {

@@ -293,3 +293,45 @@ fn get_shows_each_dialog_early_confirmed_and_terminated() {
     assert_eq!(count(&mut world, &one, &two, "Terminated"), 2);
     Pair { world, one, two, to_one, to_two }.over();
 }
+
+#[test]
+fn a_phone_that_says_bye_and_notify_before_it_answers_ends_a_call_by_refer_once() {
+    let (mut world, one, two) = phones(setting());
+    place(&mut world, &one, &two, "");
+    let to_one = one.next(&mut world, "INVITE");
+    let lines = "Event: refer\r\nSubscription-State: active\r\n";
+    one.request(&mut world, &to_one, "NOTIFY", lines, "SIP/2.0 180 Ringing\r\n");
+    one.next(&mut world, "SIP/2.0 481");
+    one.request(&mut world, &to_one, "BYE", "", "");
+    one.next(&mut world, "SIP/2.0 200");
+    one.reply(&mut world, &to_one, "200 OK", "", &sdp(4001, 1, "recvonly"));
+    one.next(&mut world, "ACK");
+    bye(&mut world, &one);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(shown(&mut world, &one, &two)["state"], "ended");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn what_passes_is_answered_when_the_call_is_deleted_and_when_the_other_party_is_silent() {
+    for deleted in [true, false] {
+        let mut pair = Pair::connected();
+        let (one, two, world) = (&pair.one, &pair.two, &mut pair.world);
+        one.request(world, &pair.to_one, "INFO", "", "x");
+        two.next(world, "INFO");
+        two.request(world, &pair.to_two, "MESSAGE", "", "y");
+        one.next(world, "MESSAGE");
+        if deleted {
+            assert_eq!(world.ask("DELETE", &path(one, two), "").0, 204);
+            one.next(world, "SIP/2.0 487");
+            two.next(world, "SIP/2.0 487");
+        } else {
+            one.next_within(world, Duration::from_secs(40), "SIP/2.0 504");
+            assert!(two.try_next(world, Duration::from_secs(1), "SIP/2.0 487").is_some());
+        }
+        bye(world, one);
+        bye(world, two);
+        world.pass(Duration::from_secs(40));
+        pair.over();
+    }
+}

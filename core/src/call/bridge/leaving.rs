@@ -43,6 +43,9 @@ impl Bridge {
         if self.stage != Stage::Alerting && self.joining.is_some() {
             self.connecting(Outcome::Failed(why), desk);
         }
+        for leg in self.legs().collect::<Vec<_>>() {
+            self.answer_what_passes(leg, desk);
+        }
         let joining = self.joining.take();
         self.stage = Stage::Leaving;
         if let Some((fresh, role)) = joining.and_then(|joining| Some((joining.fresh?, joining.role()))) {

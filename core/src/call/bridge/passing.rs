@@ -178,8 +178,13 @@ impl Bridge {
         let brings = response.is_some_and(|response| !response.body.is_empty());
         let offerer = (accepted && !passing.offers && brings).then_some(leg);
         let lines = response.map(|response| passed_lines(response)).unwrap_or_default();
-        // Whom a challenge is meant for is us, and we had no answer.
-        let status = if status.is_challenge() { Status::FORBIDDEN } else { status };
+        let status = match status {
+            // Whom a challenge is meant for is us, and we had no answer.
+            status if status.is_challenge() => Status::FORBIDDEN,
+            // To another request than INVITE a 408 may not be sent (RFC 4320 §4.2).
+            Status::REQUEST_TIMEOUT if method != Method::Invite => Status::SERVER_TIMEOUT,
+            status => status,
+        };
         let answered = desk.with(passing.from, |from, stack| {
             let body = response.and_then(|response| described(from, response, stack));
             let passed = Passed { status, method, lines: &lines, body };
@@ -224,8 +229,9 @@ impl Bridge {
         if self.stage == Stage::Over {
             return;
         }
-        let others: Vec<Key<Leg>> = self.legs().collect();
-        for to in others {
+        // It may not be counted among the call's legs any more.
+        let others = self.legs().filter(|leg| *leg != key).chain([key]);
+        for to in others.collect::<Vec<_>>() {
             let passing: Vec<Passing> = desk.legs.get(to).map_or(Vec::new(), |leg| {
                 leg.passing().filter(|passing| to == key || passing.from == key).cloned().collect()
             });
