@@ -86,16 +86,17 @@ impl Visitor {
     }
 }
 
+/// The lines can be pasted one by one or all at once: they wait where the phones take a moment to pick up.
 fn print_what_to_try(Addresses { https, http }: Addresses) {
     say(&format!(
         "\nuser1 and user2 are still in the first call, which is their own. Everything stays up until Ctrl-C; try in \
          another terminal:\n\n  \
          curl -k -X POST https://{https}/callcontroller/user2/user3\n  \
-         curl -k https://{https}/callcontroller/user2/user3\n\n  \
+         sleep 1; curl -k https://{https}/callcontroller/user2/user3\n\n  \
          curl -k -X POST 'https://{https}{CALL}?sipMethod=INVITE'\n  \
-         curl -k https://{https}{CALL}\n  \
+         sleep 1; curl -k https://{https}{CALL}\n  \
          curl -k -X POST 'https://{https}{CALL}?action=transfer&target=user3'\n  \
-         curl -k 'https://{https}{TRANSFERRED}?agent=user1'\n  \
+         sleep 1; curl -k 'https://{https}{TRANSFERRED}?agent=user1'\n  \
          curl -k -X DELETE 'https://{https}{TRANSFERRED}?agent=user1'\n\n  \
          curl -k https://{https}/calls\n  \
          curl --digest -u user1:{PIN} -X POST 'http://{http}/callcontroller/user1/user3?subject=Hello'\n"
