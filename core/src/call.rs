@@ -19,8 +19,10 @@ mod refer;
 mod renaming;
 mod replaces;
 pub(crate) mod stack;
+mod wire;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -29,11 +31,12 @@ use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::config::Config;
 use crate::ident::{Ident, Key, Table};
-use crate::io::Outbox;
+use crate::io::{Outbox, Reason, Wake};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
+use crate::sip::resolve::{Families, Resolver};
 use crate::sip::transaction::{Timers, TransactionEvent, Transactions};
-use crate::sip::transport::Locals;
+use crate::sip::transport::{Locals, Streams, Transport};
 use crate::time::wheel::{TimerKey, Wheel};
 use contacts::Contacts;
 use desk::Desk;
@@ -111,10 +114,18 @@ impl Call {
 impl Calls {
     /// No calls yet.
     pub(crate) fn new(config: Config, locals: Locals, seed: &Seed) -> Self {
+        let locals = Arc::new(locals);
         let timers = Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 };
-        let proxy = config.sip.proxy.as_ref().and_then(crate::config::Proxy::address);
+        let proxy = config.sip.proxy.as_ref().map(|proxy| proxy.hop().clone());
+        let (v4, v6) = locals.families();
+        let resolver =
+            Resolver::new(Random::new(seed, Consumer::Resolver), locals.transports(), Families { v4, v6 });
+        let http = config.http.https.len() + config.http.http.len();
+        let streams = Streams::new(&locals, &config.limits, u16::try_from(http).unwrap_or(u16::MAX));
+        let transport = Transport::new(locals.clone(), Some(streams));
         let mut keys = Random::new(seed, Consumer::HashKeys);
-        let transactions = Transactions::new(Random::new(seed, Consumer::Transactions), keys.bytes(), timers);
+        let random = Random::new(seed, Consumer::Transactions);
+        let transactions = Transactions::new(random, keys.bytes(), timers, (transport, resolver));
         let contacts = Contacts::new(Keyed::new(&mut keys));
         Self {
             endpoint: Endpoint {
@@ -218,15 +229,26 @@ impl Calls {
         }
     }
 
+    /// How many lookups, and questions to name servers, there are.
+    pub(crate) fn lookups(&self) -> (usize, usize) {
+        self.endpoint.transactions.lookups()
+    }
+
     /// How many transactions live.
     pub(crate) fn transactions(&self) -> crate::sip::transaction::Census {
         self.endpoint.transactions.census()
     }
 
-    /// When [`timeout`](Self::timeout) is to be called next, for transactions and for calls.
-    pub(crate) fn next(&self) -> (Option<Tick>, Option<Tick>) {
+    /// When [`timeout`](Self::timeout) is to be called next, and for what.
+    pub(crate) fn next(&self) -> Wake {
+        let at = |tick: Option<Tick>, reason| tick.map_or(Wake::Idle, |tick| Wake::At(tick, reason));
         let calls = [self.wheel.next(), self.endpoint.contacts.next()].into_iter().flatten().min();
-        (self.endpoint.transactions.next(), calls)
+        let transactions = &self.endpoint.transactions;
+        let streams = transactions.transport.streams.as_ref().and_then(Streams::next);
+        at(transactions.next(), Reason::Transaction)
+            .earlier(at(calls, Reason::Call))
+            .earlier(at(streams, Reason::Connection))
+            .earlier(at(transactions.next_of_resolver(), Reason::Resolver))
     }
 
     /// Ends a call, whatever its state; whether there was one in progress.
@@ -247,6 +269,12 @@ impl Calls {
         }
     }
 
+    /// How many connections of SIP there are, how many timers of theirs, and how many bytes they hold.
+    pub(crate) fn connections(&self) -> (usize, usize, usize) {
+        let streams = self.endpoint.transactions.transport.streams.as_ref();
+        streams.map_or((0, 0, 0), |streams| (streams.len(), streams.timers(), streams.bytes_held()))
+    }
+
     /// Fires what is due; called without need it does nothing.
     pub(crate) fn timeout(&mut self, now: Tick, outbox: &mut Outbox) {
         let mut expired = std::mem::take(&mut self.expired);
@@ -256,6 +284,11 @@ impl Calls {
         }
         self.expired = expired;
         self.endpoint.contacts.expire(now);
+        self.with_resolver(now, outbox, |resolver, outbox| resolver.timeout(now, outbox));
+        let transport = &mut self.endpoint.transactions.transport;
+        if let Some(streams) = &mut transport.streams {
+            streams.timeout(now, &transport.locals, outbox);
+        }
         for _ in 0..TIMERS_AT_ONCE {
             let Some(key) = self.wheel.pop(now) else { return };
             self.call_due(now, key, outbox);

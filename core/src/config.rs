@@ -20,7 +20,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::auth::digest::Algorithm;
-pub use choice::{Dialect, HoldSdp, Identity, ReferFallback, ReferHangup, SipTransport};
+pub use choice::{ClientCertificates, Dialect, HoldSdp, Identity, ReferFallback, ReferHangup, SipTransport};
 pub use cidr::Cidr;
 pub use listen::Listen;
 pub use proxy::Proxy;
@@ -147,10 +147,22 @@ pub struct Sip {
     pub domain: String,
     /// Our own addresses; at least one.
     pub listen: Vec<Listen>,
-    /// Our address for Via and Contact; always there if `listen` has a wildcard.
-    pub advertise: Option<IpAddr>,
-    /// Where every new request goes; without it, to the host of the party's URI.
+    /// Our addresses for Via and Contact, one of a family at the most; one of its family is there for each wildcard in
+    /// `listen`.
+    pub advertise: Vec<IpAddr>,
+    /// Where every new request goes; without it, where RFC 3263 finds the host of the party's URI.
     pub proxy: Option<Proxy>,
+    /// Name servers; empty stands for those of the system.
+    pub nameservers: Vec<SocketAddr>,
+    /// PEM file of our certificate chain for TLS, relative to the configuration's folder; there is a `key` if there is this.
+    pub certificate: Option<String>,
+    /// PEM file of the certificate's key, relative to the configuration's folder.
+    pub key: Option<String>,
+    /// PEM file of the authorities that are trusted, relative to the configuration's folder; `None` stands for those of
+    /// the system.
+    pub ca: Option<String>,
+    /// Whether who connects by TLS has to show a certificate.
+    pub client_certificates: ClientCertificates,
     /// Which server's extensions are used.
     pub dialect: Dialect,
     /// T1 of RFC 3261 §17: the first retransmission's delay.
@@ -202,7 +214,8 @@ pub struct Limits {
     pub http_body: usize,
     /// Header fields of an HTTP request.
     pub http_headers: usize,
-    /// From an HTTP request's first byte to its last.
+    /// From the first byte of an HTTP request, or of a SIP message on a connection, to its last; also for a TLS handshake
+    /// of SIP.
     pub request_time: Duration,
     /// How long an HTTP connection may rest.
     pub idle_time: Duration,
@@ -210,6 +223,10 @@ pub struct Limits {
     pub connections: usize,
     /// HTTP requests of one connection whose answers are not yet written.
     pub pipelined: usize,
+    /// Connections that bring SIP, at once.
+    pub sip_connections: usize,
+    /// How long a connection of SIP may rest.
+    pub sip_idle_time: Duration,
     /// Bytes of a SIP message.
     pub sip_message: usize,
     /// Header fields of a SIP message.
@@ -268,8 +285,13 @@ impl Sip {
                 transport: SipTransport::Udp,
                 address: SocketAddr::from(([127, 0, 0, 1], 6050)),
             }],
-            advertise: None,
+            advertise: Vec::new(),
             proxy: None,
+            nameservers: Vec::new(),
+            certificate: None,
+            key: None,
+            ca: None,
+            client_certificates: ClientCertificates::None,
             dialect: Dialect::Generic,
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
@@ -305,6 +327,8 @@ impl Default for Limits {
             idle_time: Duration::from_secs(75),
             connections: 1024,
             pipelined: 64,
+            sip_connections: 1024,
+            sip_idle_time: Duration::from_secs(600),
             sip_message: crate::sip::message::MAX_MESSAGE,
             sip_headers: crate::sip::message::MAX_HEADERS,
             record_events: 64,

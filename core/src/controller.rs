@@ -2,13 +2,16 @@
 
 mod streams;
 
+use std::net::SocketAddr;
+
 use crate::auth::server::{Gate, Policy};
 use crate::call::Calls;
 use crate::config::Config;
 use crate::http::Dates;
-use crate::io::{Input, Outbox, Reason, Wake};
+use crate::io::{ConnectionId, Input, ListenerId, Outbox, Reason, Wake};
 use crate::random::{Consumer, Random, Seed};
-use crate::sip::transport::{Local, Locals};
+use crate::sip::resolve::Resolver;
+use crate::sip::transport::Locals;
 use crate::tls::Acceptor;
 use crate::users::Directory;
 use crate::{Epoch, Tick};
@@ -41,6 +44,12 @@ pub struct Census {
     pub timers: usize,
     /// HTTP connections.
     pub connections: usize,
+    /// SIP connections.
+    pub sip_connections: usize,
+    /// Names that are being looked up.
+    pub lookups: usize,
+    /// Questions to name servers that have no answer yet.
+    pub queries: usize,
     /// Bytes of requests that are not complete or not answered yet.
     pub bytes_held: usize,
     /// Parties of which it is remembered what their phones could not do.
@@ -83,15 +92,8 @@ impl Controller {
     ///
     /// HTTPS connections are closed until a certificate has come in ([`Input::Certificate`]).
     pub fn new(config: Config, users: Directory, seed: Seed, epoch: Epoch) -> Result<Self, StartError> {
-        let advertise = config.sip.advertise.map(|address| match address {
-            std::net::IpAddr::V6(address) => format!("[{address}]"),
-            v4 @ std::net::IpAddr::V4(_) => v4.to_string(),
-        });
-        let local = |(place, listen): (usize, &crate::config::Listen)| {
-            Local::new(crate::io::SocketId(place as u16), listen.address, advertise.as_deref())
-        };
-        let locals = config.sip.listen.iter().enumerate().map(local).collect();
-        let locals = Locals::new(locals).ok_or(StartError::NoSipAddress)?;
+        let locals =
+            Locals::new(&config.sip.listen, &config.sip.advertise).ok_or(StartError::NoSipAddress)?;
         let policy = Policy {
             realm: config.realm().to_owned(),
             algorithms: config.auth.algorithms.clone(),
@@ -121,21 +123,17 @@ impl Controller {
                 }
             }
             Input::Accepted { listener, connection, peer } => {
-                self.streams.accepted(
-                    now,
-                    (listener, connection, peer),
-                    self.acceptor.as_ref(),
-                    &mut self.core,
-                    outbox,
-                );
+                self.accepted(now, (listener, connection, peer), outbox);
             }
-            Input::Received { connection, bytes } => {
-                self.streams.received(now, connection, bytes, &mut self.core, outbox);
-            }
-            Input::Written { connection, bytes } => {
-                self.streams.written(now, connection, bytes, &mut self.core, outbox);
-            }
-            Input::Lost { connection } => self.streams.lost(connection),
+            Input::Connected { connection } => self.core.calls.connected(now, connection),
+            Input::Received { connection, bytes } => self.received(now, connection, bytes, outbox),
+            Input::Written { connection, bytes } => self.written(now, connection, bytes, outbox),
+            Input::Lost { connection } => self.lost(now, connection, outbox),
+            Input::Unreachable { socket, to } => self.core.calls.unreachable(now, (socket, to), outbox),
+            Input::Answer { query, bytes } => self.core.calls.named(now, query, bytes, outbox),
+            Input::Unanswered { query } => self.core.calls.unnamed(now, query, outbox),
+            Input::Names(names) => self.core.calls.set_names(now, *names, outbox),
+            Input::SipTls(tls) => self.core.calls.set_tls(*tls),
             Input::Certificate(acceptor) => self.acceptor = Some(*acceptor),
             Input::Reload(users) => self.core.users = *users,
             Input::Drain => {
@@ -150,6 +148,45 @@ impl Controller {
         self.settle(now, outbox)
     }
 
+    fn accepted(&mut self, now: Tick, what: (ListenerId, ConnectionId, SocketAddr), outbox: &mut Outbox) {
+        if self.core.calls.listens(what.0) {
+            self.core.calls.accepted(now, what, outbox);
+        } else {
+            self.streams.accepted(now, what, self.acceptor.as_ref(), &mut self.core, outbox);
+        }
+    }
+
+    fn received(&mut self, now: Tick, id: ConnectionId, bytes: &[u8], outbox: &mut Outbox) {
+        if Resolver::owns(id) {
+            let calls = &mut self.core.calls;
+            calls.with_resolver(now, outbox, |resolver, outbox| resolver.received(now, id, bytes, outbox));
+        } else if self.core.calls.knows(id) {
+            self.core.calls.set_time(self.core.epoch.unix_millis(now) / 1000);
+            self.core.calls.received(now, id, bytes, outbox);
+        } else {
+            self.streams.received(now, id, bytes, &mut self.core, outbox);
+        }
+    }
+
+    fn written(&mut self, now: Tick, id: ConnectionId, bytes: usize, outbox: &mut Outbox) {
+        if self.core.calls.knows(id) {
+            self.core.calls.written(id, bytes);
+        } else if !Resolver::owns(id) {
+            self.streams.written(now, id, bytes, &mut self.core, outbox);
+        }
+    }
+
+    fn lost(&mut self, now: Tick, id: ConnectionId, outbox: &mut Outbox) {
+        if Resolver::owns(id) {
+            let calls = &mut self.core.calls;
+            calls.with_resolver(now, outbox, |resolver, outbox| resolver.lost(now, id, outbox));
+        } else if self.core.calls.knows(id) {
+            self.core.calls.lost(now, id, outbox);
+        } else {
+            self.streams.lost(id);
+        }
+    }
+
     /// Does what is due, and says when to be called again.
     fn settle(&mut self, now: Tick, outbox: &mut Outbox) -> Wake {
         if self.due(now) {
@@ -157,6 +194,7 @@ impl Controller {
             self.streams.timeout(now, &mut self.core, outbox);
             self.core.gate.expire(now);
         }
+        self.core.calls.settle(now, outbox);
         if self.drain == Drain::Wanted && self.core.calls.is_quiet() {
             self.drain = Drain::Done;
             outbox.drained();
@@ -173,9 +211,9 @@ impl Controller {
 
     fn deadline(&self) -> Wake {
         let at = |tick: Option<Tick>, reason| tick.map_or(Wake::Idle, |tick| Wake::At(tick, reason));
-        let (transactions, calls) = self.core.calls.next();
-        at(transactions, Reason::Transaction)
-            .earlier(at(calls, Reason::Call))
+        self.core
+            .calls
+            .next()
             .earlier(at(self.streams.next(), Reason::Http))
             .earlier(at(self.core.gate.next(), Reason::Lockout))
     }
@@ -189,15 +227,20 @@ impl Controller {
     pub fn census(&self) -> Census {
         let calls = self.core.calls.count();
         let transactions = self.core.calls.transactions();
+        let (connections, their_timers, their_bytes) = self.core.calls.connections();
+        let (lookups, queries) = self.core.calls.lookups();
         Census {
             calls: calls.calls,
             calls_in_progress: calls.in_progress,
             legs: calls.legs,
             client_transactions: transactions.clients,
             server_transactions: transactions.servers,
-            timers: calls.timers + transactions.timers + self.streams.timers(),
+            timers: calls.timers + transactions.timers + self.streams.timers() + their_timers,
             connections: self.streams.len(),
-            bytes_held: self.streams.bytes_held(),
+            sip_connections: connections,
+            lookups,
+            queries,
+            bytes_held: self.streams.bytes_held() + their_bytes,
             contacts_remembered: calls.contacts,
             logins_remembered: self.core.gate.count(),
         }

@@ -1,23 +1,30 @@
 //! The event contract between `core` and a runtime: what goes in, what comes out, and when to call again.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::Tick;
 use crate::report::Report;
-use crate::tls::Acceptor;
+use crate::sip::resolve::Names;
+use crate::tls::{Acceptor, SipTls};
 use crate::users::Directory;
 
-/// One of the datagram sockets named by `sip.listen`, by its place in that list.
+/// One of the datagram sockets, by its place among the `udp:` addresses of `sip.listen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u16);
 
-/// One of the stream listeners, by its place in `http.https` followed by `http.http`.
+/// One of the stream listeners, by its place in `http.https`, followed by `http.http`, followed by the `tcp:` and `tls:`
+/// addresses of `sip.listen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
-/// A stream connection. The runtime mints the ids of those it accepts; an id is never used again.
+/// A stream connection. The runtime mints the ids of those it accepts, counting up from 0; core those of the ones that it
+/// opens, with the highest bit set. An id is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
+
+/// A question to a name server, minted by core and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueryId(pub u64);
 
 /// One datagram as it was received.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +56,11 @@ pub enum Input<'a> {
         /// Who connected.
         peer: SocketAddr,
     },
+    /// A connection that core opened stands.
+    Connected {
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// Bytes came in on a connection.
     Received {
         /// The connection.
@@ -63,13 +75,36 @@ pub enum Input<'a> {
         /// How many bytes, since the last such input.
         bytes: usize,
     },
-    /// The peer closed the connection or it broke. Nothing more may be said about it.
+    /// The peer closed the connection, or it broke, or it could not be opened. Nothing more may be said about it.
     Lost {
         /// The connection.
         connection: ConnectionId,
     },
+    /// The system reports that a datagram did not reach this address (ICMP: no such port, host or network).
+    Unreachable {
+        /// The socket that it was sent by.
+        socket: SocketId,
+        /// Where it was to go.
+        to: SocketAddr,
+    },
+    /// A name server's answer to a question, or what looks like one. It may come more than once.
+    Answer {
+        /// The question.
+        query: QueryId,
+        /// The DNS message.
+        bytes: &'a [u8],
+    },
+    /// No answer can come: the name server does not listen, or could not be asked.
+    Unanswered {
+        /// The question.
+        query: QueryId,
+    },
+    /// The system's name servers and hosts were read; without this, only addresses are known.
+    Names(Box<Names>),
     /// A certificate for HTTPS was read; connections accepted from now on use it.
     Certificate(Box<Acceptor>),
+    /// What SIP over TLS is spoken with was read; connections accepted or opened from now on use it.
+    SipTls(Box<SipTls>),
     /// The users file was read anew.
     Reload(Box<Directory>),
     /// Take nothing new, and let the calls come to their end: the service is to stop. The second time: hang them up.
@@ -97,6 +132,30 @@ pub enum Output<'a> {
         to: SocketAddr,
         /// What.
         bytes: &'a [u8],
+    },
+    /// Open a connection. [`Input::Connected`] or [`Input::Lost`] follows; what is written before waits until it stands.
+    Connect {
+        /// The id that it shall have.
+        connection: ConnectionId,
+        /// Our own address, which the system chooses if it is unspecified; the port is the system's to choose.
+        from: IpAddr,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Send a DNS message by UDP, from a port of its own for each id and nothing else; sent again under the same id it
+    /// leaves by the same port.
+    Query {
+        /// The question's id, which its [`Input::Answer`]s name.
+        query: QueryId,
+        /// The name server.
+        server: SocketAddr,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// No answer to this question is wanted any more: its port can be closed.
+    QueryOver {
+        /// The question.
+        query: QueryId,
     },
     /// Write bytes to a connection, behind those of before.
     Write {
@@ -127,6 +186,9 @@ struct Span {
 #[derive(Debug)]
 enum Entry {
     Datagram { socket: SocketId, to: SocketAddr, span: Span },
+    Connect { connection: ConnectionId, from: IpAddr, to: SocketAddr },
+    Query { query: QueryId, server: SocketAddr, span: Span },
+    QueryOver { query: QueryId },
     Write { connection: ConnectionId, span: Span },
     Close { connection: ConnectionId, how: Close },
     Report(Box<Report>),
@@ -185,6 +247,30 @@ impl Outbox {
         self.arena.get(span.start..span.end).unwrap_or_default()
     }
 
+    /// Takes back the datagram that was appended last.
+    pub(crate) fn take_back(&mut self) {
+        if let Some(Entry::Datagram { span, .. }) = self.entries.last() {
+            self.arena.truncate(span.start);
+            self.entries.pop();
+        }
+    }
+
+    /// Appends the opening of a connection.
+    pub fn connect(&mut self, connection: ConnectionId, from: IpAddr, to: SocketAddr) {
+        self.entries.push(Entry::Connect { connection, from, to });
+    }
+
+    /// Appends a question to a name server: a DNS message.
+    pub fn query(&mut self, query: QueryId, server: SocketAddr, message: &[u8]) {
+        let span = self.fill(|out| out.extend_from_slice(message));
+        self.entries.push(Entry::Query { query, server, span });
+    }
+
+    /// Appends the end of a question.
+    pub fn query_over(&mut self, query: QueryId) {
+        self.entries.push(Entry::QueryOver { query });
+    }
+
     /// Appends bytes for a connection that `write` appends to the arena; nothing is queued when it appends none.
     pub fn write(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let span = self.fill(write);
@@ -223,6 +309,13 @@ fn view<'a>(arena: &'a [u8], entry: &'a Entry) -> Output<'a> {
         Entry::Datagram { socket, to, span } => {
             Output::Datagram { socket: *socket, to: *to, bytes: bytes(span) }
         }
+        Entry::Connect { connection, from, to } => {
+            Output::Connect { connection: *connection, from: *from, to: *to }
+        }
+        Entry::Query { query, server, span } => {
+            Output::Query { query: *query, server: *server, bytes: bytes(span) }
+        }
+        Entry::QueryOver { query } => Output::QueryOver { query: *query },
         Entry::Write { connection, span } => Output::Write { connection: *connection, bytes: bytes(span) },
         Entry::Close { connection, how } => Output::Close { connection: *connection, how: *how },
         Entry::Report(report) => Output::Report(report),
@@ -263,6 +356,10 @@ pub enum Reason {
     Http,
     /// A SIP transaction's timer.
     Transaction,
+    /// A connection of SIP: keep-alive, idle close, the wait for a whole message.
+    Connection,
+    /// A question to a name server, or its answer's lifetime.
+    Resolver,
     /// A call's timer.
     Call,
     /// Failed logins that are to be forgotten.

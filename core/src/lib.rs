@@ -69,5 +69,5 @@ mod time;
 pub use auth::digest;
 pub use controller::{Census, Controller, StartError};
 pub use random::Seed;
-pub use report::{CallEnded, Report};
+pub use report::{CallEnded, Opened, Report};
 pub use time::{Epoch, Tick};

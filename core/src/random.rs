@@ -21,6 +21,7 @@ pub(crate) enum Consumer {
     Nonces = 3,
     HashKeys = 4,
     StreamKeys = 5,
+    Resolver = 7,
     #[cfg(any(test, feature = "softphone"))]
     Phones = 6,
 }

@@ -38,13 +38,49 @@ pub enum Report {
     },
     /// A SIP response belongs to no request of ours, or comes too late.
     Stray(SocketAddr),
-    /// A TLS client did something wrong.
+    /// A connection of SIP was given up.
+    SipConnection {
+        /// With whom.
+        peer: SocketAddr,
+        /// Who opened it.
+        opened: Opened,
+        /// Why.
+        why: String,
+    },
+    /// A name to which SIP is to go leads nowhere.
+    Unresolved {
+        /// The name.
+        name: Box<str>,
+        /// Why.
+        why: String,
+    },
+    /// A TLS peer did something wrong, or its certificate is not to be trusted.
     Tls {
-        /// From where.
-        from: SocketAddr,
+        /// Who.
+        peer: SocketAddr,
+        /// Who opened the connection.
+        opened: Opened,
         /// What.
         why: String,
     },
+}
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// We did, because a call needed it.
+    ByUs,
+    /// The peer did; it may be anybody.
+    ByPeer,
+}
+
+impl fmt::Display for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Opened::ByUs => "us",
+            Opened::ByPeer => "peer",
+        })
+    }
 }
 
 /// How a call has ended.
@@ -82,7 +118,13 @@ impl fmt::Display for Report {
             Report::Unanswerable { call, why } => write!(f, "SIP login failed call={call} why=\"{why}\""),
             Report::SipRefused { from, why } => write!(f, "unreadable SIP message from={from} why=\"{why}\""),
             Report::Stray(from) => write!(f, "stray SIP response from={from}"),
-            Report::Tls { from, why } => write!(f, "TLS failed from={from} why=\"{why}\""),
+            Report::SipConnection { peer, opened, why } => {
+                write!(f, "SIP connection failed peer={peer} opened_by={opened} why=\"{why}\"")
+            }
+            Report::Unresolved { name, why } => write!(f, "name not resolved name={name} why=\"{why}\""),
+            Report::Tls { peer, opened, why } => {
+                write!(f, "TLS failed peer={peer} opened_by={opened} why=\"{why}\"")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod dialog;
 pub mod message;
+pub mod resolve;
 pub(crate) mod screen;
 pub(crate) mod sdp;
 pub(crate) mod session_timer;

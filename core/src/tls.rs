@@ -1,23 +1,28 @@
-//! TLS on the server's side, driven by bytes (rustls with ring; TLS 1.2 and 1.3 only).
+//! TLS driven by bytes (rustls with ring; TLS 1.2 and 1.3 only): for HTTPS, and for SIP in both directions.
 //!
 //! The one exception to core's purity: rustls draws keys and nonces from the system, and asks the system's clock how old
-//! session tickets are, when it issues and takes them and when their keys change (every six hours). Nothing else that it
-//! does depends on time. A tape of inputs is therefore taken inside of TLS, of the plain bytes.
+//! session tickets are, when it issues and takes them and when their keys change (every six hours). Certificates are
+//! judged by the controller's time. A tape of inputs is therefore taken inside of TLS, of the plain bytes.
+
+mod sip;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{Connection, ServerConfig, ServerConnection};
 use thiserror::Error;
 
-/// What a TLS client did wrong, or that it broke off.
+pub(crate) use sip::TlsHost;
+pub use sip::{AskClients, SipTls, SipTlsParts};
+
+/// What a TLS peer did wrong, or that it broke off.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TlsFault {
-    /// It spoke plain HTTP.
-    #[error("the client spoke plain HTTP on the TLS port")]
-    PlainHttp,
+    /// It spoke a protocol of lines, HTTP or SIP.
+    #[error("the peer spoke without TLS on the TLS port")]
+    PlainText,
     /// Anything else.
     #[error("{0}")]
     Protocol(String),
@@ -56,11 +61,7 @@ impl Acceptor {
 
     /// Begins a session.
     pub(crate) fn accept(&self) -> Result<Session, TlsFault> {
-        let mut connection =
-            ServerConnection::new(self.0.clone()).map_err(|e| TlsFault::Protocol(e.to_string()))?;
-        // The limit on what is written lies with the connection, which knows what the peer has taken.
-        connection.set_buffer_limit(None);
-        Ok(Session { connection, phase: Phase::Fresh })
+        ServerConnection::new(self.0.clone()).map(Session::new).map_err(|e| TlsFault::Protocol(e.to_string()))
     }
 }
 
@@ -69,18 +70,30 @@ enum Phase {
     /// Nothing has come in.
     Fresh,
     Running,
-    /// The client has said that it sends no more.
+    /// The peer has said that it sends no more.
     PeerClosed,
 }
 
 /// One TLS session. Of what comes in it holds no more than an incomplete record (18 KiB) or handshake message (64 KiB).
 #[derive(Debug)]
 pub(crate) struct Session {
-    connection: ServerConnection,
+    connection: Connection,
     phase: Phase,
 }
 
 impl Session {
+    fn new(connection: impl Into<Connection>) -> Self {
+        let mut connection = connection.into();
+        // The limit on what is written lies with the connection, which knows what the peer has taken.
+        connection.set_buffer_limit(None);
+        Self { connection, phase: Phase::Fresh }
+    }
+
+    /// Whether the handshake is over.
+    pub(crate) fn is_established(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
     /// Takes bytes from the wire and appends what they say to `plain`. Ask [`flush`](Self::flush) then, also after a
     /// fault: the alert that explains it lies there.
     pub(crate) fn received(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), TlsFault> {
@@ -89,7 +102,7 @@ impl Session {
         {
             // A method's first letter; records begin with 0x14 to 0x18.
             if first.is_ascii_alphabetic() {
-                return Err(TlsFault::PlainHttp);
+                return Err(TlsFault::PlainText);
             }
             self.phase = Phase::Running;
         }
@@ -113,7 +126,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the client has said that it sends no more.
+    /// Whether the peer has said that it sends no more.
     pub(crate) fn peer_closed(&self) -> bool {
         self.phase == Phase::PeerClosed
     }

@@ -7,7 +7,7 @@ use cordboard_core::config::{Config, Place};
 use cordboard_core::users::{Directory, UsersError};
 use toml_edit::Document;
 
-use crate::certificate::CertificateFiles;
+use crate::certificate::{CertificateFiles, SipTlsFiles};
 
 /// Checks the configuration and the files that it names, after printing it if that is wanted. Warnings go to
 /// standard error; the error has a line for each file that is wrong.
@@ -21,10 +21,9 @@ pub(crate) fn run(config_path: &Path, print: bool) -> Result<String, String> {
     }
     let users_path = beside(config_path, &config.users.file);
     let users = read_users(&users_path, config.realm());
-    let wrong: Vec<String> = [check_certificate(config_path, &config).err(), users.as_ref().err().cloned()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let https = CertificateFiles::for_https(config_path, &config).and_then(|files| files.load().err());
+    let sip = SipTlsFiles::new(config_path, &config).load().err();
+    let wrong: Vec<String> = [https, sip, users.as_ref().err().cloned()].into_iter().flatten().collect();
     if let Ok(directory) = &users {
         warn_of_users(&users_path, directory);
     }
@@ -122,12 +121,4 @@ fn warn_of_users(path: &Path, directory: &Directory) {
             warn(format!("{} may act for {agent}, who is no user", user.name()));
         }
     }
-}
-
-/// Whether certificate and key can be read and belong together.
-fn check_certificate(config_path: &Path, config: &Config) -> Result<(), String> {
-    let (Some(certificate), Some(key)) = (&config.http.certificate, &config.http.key) else { return Ok(()) };
-    let files =
-        CertificateFiles { certificate: beside(config_path, certificate), key: beside(config_path, key) };
-    files.load().map(drop)
 }

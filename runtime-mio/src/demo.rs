@@ -58,7 +58,7 @@ pub(crate) fn run(https: SocketAddr, http: SocketAddr) -> Result<(), String> {
     let (https, http) = (first(&config.http.https)?, first(&config.http.http)?);
     let mut controller_loop =
         EventLoop::new(controller_bound).map_err(|e| format!("watching sockets: {e}"))?;
-    let mut service = Service::new(&controller_loop, None, DOMAIN.to_owned())?;
+    let mut service = Service::new(&controller_loop, None)?;
     let mut machine = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
     spawn("visitor", move || visit(Addresses { https, http }, &certificate))?;
     let input = vec![Input::Certificate(Box::new(acceptor))];

@@ -1,6 +1,6 @@
 //! The log: one line an event, to standard error.
 
-use cordboard_core::Report;
+use cordboard_core::{Opened, Report};
 use tracing_subscriber::EnvFilter;
 
 /// Sets the log up: `RUST_LOG` decides what is shown, else `default`.
@@ -18,7 +18,12 @@ pub(crate) fn start(default: &str) {
 pub(crate) fn write(report: &Report) {
     match report {
         Report::CallEnded(_) | Report::IgnoredParameters(_) => tracing::info!("{report}"),
-        Report::LoginFailed { .. } | Report::Unanswerable { .. } => tracing::warn!("{report}"),
+        Report::LoginFailed { .. }
+        | Report::Unanswerable { .. }
+        | Report::Unresolved { .. }
+        | Report::SipConnection { opened: Opened::ByUs, .. }
+        | Report::Tls { opened: Opened::ByUs, .. } => tracing::warn!("{report}"),
+        // Anybody can cause the others, as often as they like.
         _ => tracing::debug!("{report}"),
     }
 }

@@ -1,9 +1,11 @@
 //! Cordboard: the production server.
 
+mod addresses;
 mod certificate;
 mod check;
 mod cli;
 mod demo;
+mod files;
 mod log;
 mod net;
 mod serve;

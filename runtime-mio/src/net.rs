@@ -2,9 +2,13 @@
 
 pub(crate) mod bound;
 mod connections;
+mod dial;
+mod errors;
 pub(crate) mod event_loop;
+mod queries;
 mod tcp;
 mod throttle;
+mod tokens;
 mod udp;
 
 use cordboard_core::io::{Input, Outbox, Wake};

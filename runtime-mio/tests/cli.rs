@@ -117,8 +117,8 @@ fn a_broken_configuration_is_told_with_line_and_column() {
             "calls.timeout: \"2h\" is out of range, line 4 column 11;",
         ),
         (
-            "[sip]\ndomain = \"example.com\"\nlisten = [\"tcp:127.0.0.1:6050\"]\n",
-            "sip.listen: this release listens on udp only, line 3 column 10;",
+            "[sip]\ndomain = \"example.com\"\nlisten = [\"tls:127.0.0.1:6051\"]\n",
+            "sip.listen: \"tls:127.0.0.1:6051\" needs a certificate, line 3 column 10;",
         ),
     ] {
         let folder = Folder::new();
@@ -193,6 +193,25 @@ fn missing_certificates_and_users_are_both_told() {
     let lines: Vec<_> = ran.err.lines().collect();
     assert!(lines[0].starts_with("cordboard: cert.pem cannot be read"), "{lines:?}");
     assert!(lines[1].starts_with("cordboard: users.toml cannot be read"), "{lines:?}");
+}
+
+#[test]
+fn files_of_sip_over_tls_that_cannot_be_used_are_told_by_check_and_serve() {
+    let folder = Folder::with_config();
+    folder.add("user1", &[]);
+    let listen = "listen = [\"tls:127.0.0.1:0\"]\n";
+    for (keys, told) in [
+        ("certificate = \"cert.pem\"\nkey = \"key.pem\"\n", "cert.pem cannot be read: "),
+        ("certificate = \"users.toml\"\nkey = \"users.toml\"\n", "users.toml has no certificate in PEM form"),
+        ("ca = \"ca.pem\"\nlisten = [\"tcp:127.0.0.1:0\"]\n", "ca.pem cannot be read: "),
+    ] {
+        let listen = if keys.contains("listen") { "" } else { listen };
+        folder.write("cordboard.toml", &format!("{LEAST}{listen}{keys}"));
+        for command in ["check", "serve"] {
+            let line = folder.fail(&[command], "");
+            assert!(line.starts_with(&format!("cordboard: {told}")), "{line}");
+        }
+    }
 }
 
 #[test]

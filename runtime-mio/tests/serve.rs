@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -67,6 +68,8 @@ struct Server {
     lines: Receiver<String>,
     https: SocketAddr,
     http: SocketAddr,
+    /// The first address of SIP.
+    sip: SocketAddr,
     /// What it said before it listened.
     first: Vec<String>,
 }
@@ -84,11 +87,12 @@ impl Server {
             }
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { folder, child, lines, https: nowhere, http: nowhere, first: Vec::new() };
+        let mut server =
+            Self { folder, child, lines, https: nowhere, http: nowhere, sip: nowhere, first: Vec::new() };
         let (first, line) = server.until("listening https=");
         (server.first, server.https) = (first, address(&line));
         server.http = address(&server.said("listening http="));
-        server.said("listening udp=");
+        server.sip = address(&server.said("listening "));
         server
     }
 
@@ -259,6 +263,89 @@ fn plain_http_on_the_https_port_gets_an_answer_that_says_so() {
     let answer = ask(connect(server.https), REQUEST);
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("plain HTTP, but this port speaks HTTPS"), "{answer}");
+}
+
+#[test]
+fn sip_is_listened_for_by_connections_alone_and_over_ipv6() {
+    let sip =
+        "listen = [\"tls:[::1]:0\", \"tcp:127.0.0.1:0\"]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"";
+    let folder = Folder::new(&CONFIG.replace("listen = [\"udp:127.0.0.1:0\"]", sip));
+    write_certificate(&folder);
+    let mut server = folder.serve();
+    assert!(server.sip.is_ipv6() && server.sip.port() != 0, "{}", server.sip);
+    let tcp = address(&server.said("listening tcp="));
+    for to in [server.sip, tcp] {
+        connect(to);
+    }
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn the_files_of_sip_over_tls_are_read_again_when_told_to_and_broken_ones_are_not_taken() {
+    let sip = "[sip]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nca = \"cert.pem\"";
+    let folder = Folder::new(&CONFIG.replace("[sip]", sip));
+    write_certificate(&folder);
+    let server = folder.serve();
+    server.signal(SIGHUP);
+    server.said("TLS for SIP was read again");
+    server.folder.write("key.pem", "");
+    server.signal(SIGHUP);
+    server.said("TLS for SIP stays as it was: key.pem cannot be read: ");
+    write_certificate(&server.folder);
+    server.signal(SIGHUP);
+    server.said("TLS for SIP was read again");
+}
+
+/// A figure of a process from the system's table of it, in KiB.
+fn resident(server: &Server) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The time that a process has computed, in hundredths of a second.
+fn computed(server: &Server) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
+    let (_, figures) = stat.rsplit_once(") ").unwrap();
+    let figures: Vec<&str> = figures.split(' ').collect();
+    figures[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn thousands_of_connections_at_rest_cost_little_memory_and_no_time() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    // Other tests of this process want some too.
+    let count = usize::try_from(most).unwrap().saturating_sub(500).min(10_000);
+    let folder = Folder::new(&format!("{CONFIG}[limits]\nconnections = 20000\n"));
+    let systemd = UnixDatagram::bind(folder.path("notify")).unwrap();
+    systemd.set_read_timeout(Some(LONG)).unwrap();
+    let mut command = folder.command(PROGRAM, &["serve"]);
+    command.env("NOTIFY_SOCKET", folder.path("notify")).env("WATCHDOG_USEC", "200000");
+    let server = Server::start(folder, command);
+    let before = resident(&server);
+    let crowd: Vec<TcpStream> = (0..count).map(|_| connect(server.http)).collect();
+    // Whoever comes last is accepted last.
+    assert!(ask(connect(server.http), REQUEST).starts_with("HTTP/1.1 401 "));
+    let each = (resident(&server) - before) * 1024 / count;
+    assert!(each < 4096, "a connection at rest takes {each} bytes");
+    // The watchdog is a clock: each of its signals is a tenth of a second.
+    while systemd.recv(&mut [0; 256]).unwrap() > 0 && systemd_is_behind(&systemd) {}
+    let (begin, start) = (computed(&server), std::time::Instant::now());
+    for _ in 0..10 {
+        systemd.recv(&mut [0; 256]).unwrap();
+    }
+    let (spent, passed) = (computed(&server) - begin, start.elapsed());
+    assert!(spent <= 5, "{spent} hundredths of a second were computed in {passed:?}");
+    drop(crowd);
+}
+
+/// Whether signals of before are still to be read.
+fn systemd_is_behind(systemd: &UnixDatagram) -> bool {
+    systemd.set_nonblocking(true).unwrap();
+    let more = systemd.recv(&mut [0; 256]).is_ok();
+    systemd.set_nonblocking(false).unwrap();
+    more
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Cordboard for small machines: the same core, files and protocol as `cordboard`, on smol's executor.
 
+#[path = "../../runtime-mio/src/addresses.rs"]
+mod addresses;
 #[path = "../../runtime-mio/src/certificate.rs"]
 mod certificate;
 #[path = "../../runtime-mio/src/check.rs"]
 mod check;
+#[path = "../../runtime-mio/src/files.rs"]
+mod files;
 #[path = "../../runtime-mio/src/log.rs"]
 mod log;
 mod net;

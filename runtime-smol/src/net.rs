@@ -1,33 +1,40 @@
 //! Sockets and connections of one machine: a task each, which tell the loop what happens.
 
+mod bound;
 mod connection;
+mod datagrams;
+#[path = "../../runtime-mio/src/net/dial.rs"]
+mod dial;
+#[path = "../../runtime-mio/src/net/errors.rs"]
+mod errors;
+mod question;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cordboard_core::io::{Close, ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
+use cordboard_core::io::{
+    Close, ConnectionId, Datagram, Input, ListenerId, Outbox, Output, QueryId, SocketId, Wake,
+};
 use cordboard_core::{Controller, Tick};
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 use smol::{Async, LocalExecutor, Timer};
 
-use connection::Connection;
+pub(crate) use bound::Bound;
+use connection::{Connection, Origin};
+use question::Question;
 
 /// How many events may wait for the loop; tasks that have more wait themselves.
 const WAITING: usize = 1024;
 /// After so many events what came of them is done, at the latest.
 const EVENTS_AT_ONCE: usize = 64;
-/// The longest datagram there is.
-const LONGEST: usize = 65_536;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last answers may take to be written, once the machine has drained.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// What is asked for as socket buffers.
-const SOCKET_BUFFER: usize = 1 << 20;
 
 /// What a task tells the loop.
 pub(crate) enum Event {
@@ -35,62 +42,22 @@ pub(crate) enum Event {
     Datagram(SocketId, SocketAddr, Vec<u8>),
     /// A listener accepted a connection.
     Accepted(ListenerId, TcpStream, SocketAddr),
+    /// A connection that core opened stands.
+    Connected(ConnectionId),
     /// Bytes came in.
     Received(ConnectionId, Vec<u8>),
     /// So many bytes were written.
     Written(ConnectionId, usize),
-    /// The peer closed the connection, or it broke.
+    /// The peer closed the connection, or it broke, or could not be opened.
     Ended(ConnectionId),
+    /// A datagram did not reach this address.
+    Unreachable(SocketId, SocketAddr),
+    /// A name server has answered.
+    Answer(QueryId, Vec<u8>),
+    /// A name server does not listen.
+    Unanswered(QueryId),
     /// Something for the machine from outside of the network.
     Told(Input<'static>),
-}
-
-/// Sockets and listeners that are bound and not driven yet.
-pub(crate) struct Bound {
-    sockets: Vec<UdpSocket>,
-    listeners: Vec<TcpListener>,
-}
-
-impl Bound {
-    /// Binds everything; the error names the address that cannot be had.
-    pub(crate) fn new(datagrams: &[SocketAddr], streams: &[SocketAddr]) -> Result<Self, String> {
-        let wrong = |address: &SocketAddr, error: io::Error| format!("cannot listen on {address}: {error}");
-        let sockets = datagrams.iter().map(|address| bind_datagrams(*address).map_err(|e| wrong(address, e)));
-        let listeners = streams.iter().map(|address| listen(*address).map_err(|e| wrong(address, e)));
-        Ok(Self {
-            sockets: sockets.collect::<Result<_, _>>()?,
-            listeners: listeners.collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// The addresses really bound: of the datagram sockets, and of the listeners.
-    pub(crate) fn addresses(&self) -> io::Result<(Vec<SocketAddr>, Vec<SocketAddr>)> {
-        let sockets = self.sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>()?;
-        Ok((sockets, self.listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?))
-    }
-}
-
-fn bind_datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A system that gives less gives what it can.
-    drop(socket.set_recv_buffer_size(SOCKET_BUFFER));
-    drop(socket.set_send_buffer_size(SOCKET_BUFFER));
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
 }
 
 /// The loop that drives one controller.
@@ -100,6 +67,7 @@ pub(crate) struct Net<'e> {
     outbox: Outbox,
     sockets: Vec<Rc<Async<UdpSocket>>>,
     connections: HashMap<ConnectionId, Connection>,
+    questions: HashMap<QueryId, Question>,
     next: u64,
     start: Instant,
     wake: Wake,
@@ -107,6 +75,8 @@ pub(crate) struct Net<'e> {
     receiver: Receiver<Event>,
     /// Held by every connection that has something to write; the other end tells when none is left.
     alive: (Sender<()>, Receiver<()>),
+    /// What came of doing what the machine said, to be told to it.
+    news: Vec<Input<'static>>,
     drained: bool,
 }
 
@@ -125,17 +95,19 @@ impl<'e> Net<'e> {
             outbox: Outbox::new(),
             sockets: sockets.collect::<io::Result<_>>()?,
             connections: HashMap::new(),
+            questions: HashMap::new(),
             next: 0,
             start: Instant::now(),
             wake: Wake::Idle,
             sender,
             receiver,
             alive: smol::channel::bounded(1),
+            news: Vec::new(),
             drained: false,
         };
         for (place, socket) in net.sockets.iter().enumerate() {
             let (socket, sender) = (socket.clone(), net.sender.clone());
-            net.executor.spawn(receive(SocketId(place as u16), socket, sender)).detach();
+            net.executor.spawn(datagrams::receive(SocketId(place as u16), socket, sender)).detach();
         }
         for (place, listener) in bound.listeners.into_iter().enumerate() {
             let listener = Async::new(listener)?;
@@ -201,15 +173,15 @@ impl<'e> Net<'e> {
                 self.hand_in(Input::Datagram(Datagram { socket, from, bytes: &bytes }));
             }
             Event::Accepted(listener, stream, peer) => {
-                let id = ConnectionId(self.next);
+                let connection = ConnectionId(self.next);
                 self.next += 1;
-                match Connection::open(id, stream, &self.executor, &self.sender, self.alive.0.clone()) {
-                    Ok(connection) => {
-                        self.connections.insert(id, connection);
-                        self.hand_in(Input::Accepted { listener, connection: id, peer });
-                    }
+                match self.start(connection, stream, Origin::Accepted) {
+                    Ok(()) => self.hand_in(Input::Accepted { listener, connection, peer }),
                     Err(error) => tracing::warn!(%error, "a connection cannot be used"),
                 }
+            }
+            Event::Connected(connection) if self.connections.contains_key(&connection) => {
+                self.hand_in(Input::Connected { connection });
             }
             Event::Received(connection, bytes) if self.connections.contains_key(&connection) => {
                 self.hand_in(Input::Received { connection, bytes: &bytes });
@@ -221,32 +193,57 @@ impl<'e> Net<'e> {
                 // The answer to the last bytes goes out before nobody knows the connection any more.
                 self.perform();
                 if let Some(open) = self.connections.remove(&connection) {
-                    open.close(Close::Flushed);
+                    open.close(Close::Flushed, &self.executor);
                     self.hand_in(Input::Lost { connection });
                 }
             }
-            Event::Received(..) | Event::Written(..) | Event::Ended(_) => {}
+            Event::Unreachable(socket, to) => self.hand_in(Input::Unreachable { socket, to }),
+            Event::Answer(query, bytes) if self.questions.contains_key(&query) => {
+                self.hand_in(Input::Answer { query, bytes: &bytes });
+            }
+            Event::Unanswered(query) if self.questions.contains_key(&query) => {
+                self.hand_in(Input::Unanswered { query });
+            }
+            // Of what the machine has forgotten it wants to hear nothing.
+            Event::Connected(_) | Event::Received(..) | Event::Written(..) | Event::Ended(_) => {}
+            Event::Answer(..) | Event::Unanswered(_) => {}
             Event::Told(input) => self.hand_in(input),
         }
     }
 
-    /// Does what lies in the outbox.
+    /// Does everything that the machine said, and what it says to what came of that.
     fn perform(&mut self) {
+        while !self.outbox.is_empty() {
+            self.perform_once();
+            for input in std::mem::take(&mut self.news) {
+                self.hand_in(input);
+            }
+        }
+    }
+
+    /// Does what lies in the outbox.
+    fn perform_once(&mut self) {
         let mut outbox = std::mem::take(&mut self.outbox);
         while let Some(output) = outbox.pop() {
             match output {
                 Output::Datagram { socket, to, bytes } => self.send(socket, to, bytes),
                 Output::Write { connection, bytes } => {
-                    if let Some(connection) = self.connections.get(&connection) {
-                        connection.write(bytes);
-                    }
+                    self.write(connection, bytes);
                 }
                 Output::Close { connection, how } => {
                     if let Some(connection) = self.connections.remove(&connection) {
-                        connection.close(how);
+                        connection.close(how, &self.executor);
                     }
                 }
                 Output::Report(report) => crate::log::write(report),
+                Output::Connect { connection, from, to } => self.open(connection, from, to),
+                Output::Query { query, server, bytes } => {
+                    if let Err(error) = self.ask(query, server, bytes) {
+                        tracing::debug!(query = query.0, %server, %error, "asking a name server");
+                        self.news.push(Input::Unanswered { query });
+                    }
+                }
+                Output::QueryOver { query } => drop(self.questions.remove(&query)),
                 Output::Drained => self.drained = true,
                 other => tracing::error!(?other, "this runtime cannot do what core asks for"),
             }
@@ -255,18 +252,52 @@ impl<'e> Net<'e> {
         self.outbox = outbox;
     }
 
-    fn send(&self, socket: SocketId, to: SocketAddr, bytes: &[u8]) {
-        let Some(socket) = self.sockets.get(usize::from(socket.0)) else { return };
-        // What the system has no room for is lost, as on the way: SIP sends it again.
-        if let Err(error) = socket.get_ref().send_to(bytes, to) {
-            tracing::debug!(%error, %to, "a datagram is lost");
+    fn send(&mut self, id: SocketId, to: SocketAddr, bytes: &[u8]) {
+        let Some(socket) = self.sockets.get(usize::from(id.0)) else { return };
+        let mut unreachable = Vec::new();
+        datagrams::send(socket.get_ref(), to, bytes, &mut unreachable);
+        self.news.extend(unreachable.into_iter().map(|to| Input::Unreachable { socket: id, to }));
+    }
+
+    fn start(&mut self, id: ConnectionId, stream: TcpStream, origin: Origin) -> io::Result<()> {
+        let alive = self.alive.0.clone();
+        let connection = Connection::start(id, (stream, origin), &self.executor, &self.sender, alive)?;
+        self.connections.insert(id, connection);
+        Ok(())
+    }
+
+    fn open(&mut self, id: ConnectionId, from: IpAddr, to: SocketAddr) {
+        let begun = dial::connect(from, to).and_then(|stream| self.start(id, stream, Origin::Opened));
+        if let Err(error) = begun {
+            tracing::debug!(connection = id.0, %from, %to, %error, "opening a connection");
+            self.news.push(Input::Lost { connection: id });
         }
+    }
+
+    fn write(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        if let Err(error) = connection.write(bytes) {
+            tracing::debug!(connection = id.0, %error, "writing");
+            // To drop it closes it.
+            self.connections.remove(&id);
+            self.news.push(Input::Lost { connection: id });
+        }
+    }
+
+    fn ask(&mut self, query: QueryId, server: SocketAddr, message: &[u8]) -> io::Result<()> {
+        // Another server gets another port: the old one's address may not even lead there.
+        if !self.questions.get(&query).is_some_and(|question| question.is_to(server)) {
+            self.questions.remove(&query);
+            let question = Question::new(query, server, &self.executor, &self.sender)?;
+            self.questions.insert(query, question);
+        }
+        self.questions.get(&query).map_or(Ok(()), |question| question.ask(message))
     }
 
     /// After the last call: what waits is written, for a bounded time.
     async fn bid_farewell(&mut self) {
         for (_, connection) in std::mem::take(&mut self.connections) {
-            connection.close(Close::Flushed);
+            connection.close(Close::Flushed, &self.executor);
         }
         let (alive, gone) = std::mem::replace(&mut self.alive, smol::channel::bounded(1));
         drop(alive);
@@ -278,22 +309,6 @@ impl<'e> Net<'e> {
             Timer::after(FAREWELL).await;
         };
         written.or(time).await;
-    }
-}
-
-async fn receive(id: SocketId, socket: Rc<Async<UdpSocket>>, sender: Sender<Event>) {
-    let mut buffer = vec![0; LONGEST];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, from)) => {
-                let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-                if sender.send(Event::Datagram(id, from, bytes)).await.is_err() {
-                    return;
-                }
-            }
-            // An error of an earlier datagram (RFC 1122 §4.1.3.3) is told here, and says nothing of the socket.
-            Err(error) => tracing::debug!(%error, "receiving a datagram"),
-        }
     }
 }
 
@@ -313,3 +328,6 @@ async fn accept(id: ListenerId, listener: Async<TcpListener>, sender: Sender<Eve
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

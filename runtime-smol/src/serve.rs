@@ -1,15 +1,13 @@
 //! `cordboard-lite serve`: files, sockets, signals, and the controller in their midst.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cordboard_core::config::Config;
 use cordboard_core::io::Input;
-use cordboard_core::tls::Acceptor;
 use cordboard_core::{Controller, Epoch, Seed};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -17,25 +15,22 @@ use smol::channel::Sender;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::certificate::{CertificateFiles, self_signed};
-use crate::check::{beside, read_config, read_users};
-use crate::log;
+use crate::check::read_config;
+use crate::files::Files;
 use crate::net::{Bound, Event, Net};
 use crate::watch::Watch;
+use crate::{addresses, log};
 
 /// Runs the service until it is told to end and its calls are over.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
     log::start("info");
     let mut config = read_config(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    let users_file = beside(path, &config.users.file);
-    let users = read_users(&users_file, config.realm())?;
-    let certificate = certificate_files(path, &config);
-    let acceptor = acceptor(certificate.as_ref(), &config)?;
+    let files = Files::new(path, &config);
+    let users = files.users()?;
+    let first = files.first(&config)?;
     let bound = bind(&mut config)?;
-    let files = Files { users: users_file, realm: config.realm().to_owned(), certificate };
     let controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
-    let first = acceptor.into_iter().map(|acceptor| Input::Certificate(Box::new(acceptor))).collect();
     let executor = Rc::new(LocalExecutor::new());
     let wrong = |e: io::Error| format!("watching sockets: {e}");
     let mut net = Net::new(executor.clone(), controller, bound).map_err(wrong)?;
@@ -46,36 +41,11 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn certificate_files(path: &Path, config: &Config) -> Option<CertificateFiles> {
-    let (Some(certificate), Some(key)) = (&config.http.certificate, &config.http.key) else { return None };
-    Some(CertificateFiles { certificate: beside(path, certificate), key: beside(path, key) })
-}
-
-/// The certificate for HTTPS, if there are HTTPS listeners.
-fn acceptor(files: Option<&CertificateFiles>, config: &Config) -> Result<Option<Acceptor>, String> {
-    if config.http.https.is_empty() {
-        return Ok(None);
-    }
-    if let Some(files) = files {
-        return files.load().map(Some);
-    }
-    let mut names = vec!["localhost".to_owned()];
-    names.extend(config.http.https.iter().map(|address| address.ip().to_string()));
-    self_signed(names).map(|(acceptor, _)| Some(acceptor))
-}
-
 /// Binds all addresses and writes those really bound back into the configuration.
 fn bind(config: &mut Config) -> Result<Bound, String> {
-    let datagrams: Vec<SocketAddr> = config.sip.listen.iter().map(|listen| listen.address).collect();
-    let streams: Vec<SocketAddr> = config.http.https.iter().chain(&config.http.http).copied().collect();
-    let bound = Bound::new(&datagrams, &streams)?;
+    let bound = Bound::new(&addresses::datagrams(config), &addresses::streams(config))?;
     let (sockets, listeners) = bound.addresses().map_err(|e| format!("asking for own addresses: {e}"))?;
-    let own = config.http.https.iter_mut().chain(&mut config.http.http);
-    own.zip(listeners).for_each(|(configured, bound)| *configured = bound);
-    config.sip.listen.iter_mut().zip(sockets).for_each(|(configured, bound)| configured.address = bound);
-    config.http.https.iter().for_each(|address| tracing::info!("listening https={address}"));
-    config.http.http.iter().for_each(|address| tracing::info!("listening http={address}"));
-    config.sip.listen.iter().for_each(|listen| tracing::info!("listening udp={}", listen.address));
+    addresses::take_over(config, &sockets, &listeners);
     Ok(bound)
 }
 
@@ -98,47 +68,11 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The files that are read again while the service runs.
-struct Files {
-    users: PathBuf,
-    realm: String,
-    /// None where it is made at start, or there is none.
-    certificate: Option<CertificateFiles>,
-}
-
-impl Files {
-    fn reload_users(&self) -> Option<Input<'static>> {
-        match read_users(&self.users, &self.realm) {
-            Ok(users) => {
-                tracing::info!(users = users.users().len(), "users were read again");
-                Some(Input::Reload(Box::new(users)))
-            }
-            Err(wrong) => {
-                tracing::error!("the users stay as they were: {wrong}");
-                None
-            }
-        }
-    }
-
-    fn reload_certificate(&self) -> Option<Input<'static>> {
-        match self.certificate.as_ref()?.load() {
-            Ok(acceptor) => {
-                tracing::info!("the certificate was read again");
-                Some(Input::Certificate(Box::new(acceptor)))
-            }
-            Err(wrong) => {
-                tracing::error!("the certificate stays as it was: {wrong}");
-                None
-            }
-        }
-    }
-}
-
 /// Attends to signals, the users file and the watchdog.
 fn attend(executor: &LocalExecutor<'_>, files: Rc<Files>, events: Sender<Event>) -> io::Result<()> {
     executor.spawn(end(signals(&[SIGTERM, SIGINT])?, events.clone())).detach();
     executor.spawn(reload(signals(&[SIGHUP])?, files.clone(), events.clone())).detach();
-    match Watch::new(&files.users) {
+    match Watch::new(files.users_file()) {
         Ok(watch) => executor.spawn(follow(watch, files, events)).detach(),
         Err(e) => tracing::warn!(error = %e, "the users file is not watched: SIGHUP reads it again"),
     }
@@ -184,7 +118,7 @@ async fn end(mut signals: Async<UnixStream>, events: Sender<Event>) {
 async fn reload(mut signals: Async<UnixStream>, files: Rc<Files>, events: Sender<Event>) {
     let mut byte = [0];
     while signals.read_exact(&mut byte).await.is_ok() {
-        for input in [files.reload_users(), files.reload_certificate()].into_iter().flatten() {
+        for input in files.reload() {
             if events.send(Event::Told(input)).await.is_err() {
                 return;
             }

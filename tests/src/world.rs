@@ -274,7 +274,7 @@ impl World {
     fn take_out(&mut self, place: Place) {
         let from = self.address(place);
         let mut outbox = std::mem::take(&mut self.outbox);
-        let mut written = None;
+        let (mut written, mut refused) = (None, Vec::new());
         while let Some(output) = outbox.pop() {
             match output {
                 Output::Datagram { to, bytes, .. } => self.send(from, to, bytes),
@@ -282,10 +282,15 @@ impl World {
                     self.http.extend_from_slice(bytes);
                     written = Some((connection, bytes.len()));
                 }
+                // Nobody here listens for connections.
+                Output::Connect { connection, .. } => refused.push(connection),
                 _ => {}
             }
         }
         self.outbox = outbox;
+        for connection in refused {
+            self.hand(place, Input::Lost { connection });
+        }
         if let Some((connection, bytes)) = written {
             self.hand(place, Input::Written { connection, bytes });
         }

@@ -67,8 +67,10 @@ fn may_know(layer: &str) -> &'static [&'static str] {
         "http" => &["time", "io"],
         "auth" => &["time", "io", "users", "random"],
         "users" | "config" => &["auth", "users", "config", "sip", "http"],
-        "sip" => &["sip", "time", "io", "ident", "random", "config"],
-        "call" => &["call", "sip", "auth", "time", "io", "ident", "random", "report", "config", "users"],
+        "sip" => &["sip", "tls", "time", "io", "ident", "random", "config", "report"],
+        "call" => {
+            &["call", "sip", "tls", "auth", "time", "io", "ident", "random", "report", "config", "users"]
+        }
         "rest" => &["rest", "call", "http", "users", "config", "ident", "time", "sip"],
         _ => &[
             "rest",

@@ -37,7 +37,7 @@ impl Wanted<'_> {
         if forbidden && config.sip.dialect == Dialect::Sipx {
             target.push_str(";sipx-noroute=Voicemail;sipx-userforward=false");
         }
-        let flow = endpoint.route(&target).ok_or(Refusal::NoTransport)?;
+        let hop = endpoint.hop(&target).ok_or(Refusal::NoTransport)?;
         let local = match config.calls.identity {
             Identity::Agent => name_addr(self.agent),
             Identity::Party => format!("<{}>", self.other.uri()).into(),
@@ -46,11 +46,11 @@ impl Wanted<'_> {
             local,
             remote: format!("<{}>", self.party.uri()).into(),
             credentials: self.agent.credentials.clone(),
-            flow,
             usage: self.usage,
         };
         let invitation = Invitation {
             target: target.into(),
+            hop,
             lines: self.lines,
             asserted: config.calls.asserted_identity.then(|| self.agent.party.uri().into()),
             offer: self.offer,

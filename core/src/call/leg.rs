@@ -50,7 +50,8 @@ pub(crate) struct Leg {
     remote: Box<str>,
     credentials: Option<Arc<SipCredentials>>,
     session: Session,
-    flow: Flow,
+    /// The way that was gone last.
+    flow: Option<Flow>,
     cseq: u32,
     media: Media,
     /// The session interval that we ask for, in seconds (RFC 4028).
@@ -94,8 +95,30 @@ struct Accepted {
     credentials: Box<[u8]>,
     /// The offer that the 2xx brought, until it is answered.
     offer: Box<[u8]>,
-    /// Sent again for each copy of the 2xx (§13.2.2.4); none as long as the answer for it is waited for.
-    ack: Option<Box<[u8]>>,
+    ack: Ack,
+}
+
+/// The ACK of a 2xx.
+#[derive(Debug)]
+enum Ack {
+    /// The answer for it is waited for.
+    Wanted,
+    /// It is being found out where it goes.
+    Unsent { key: Key<Client>, answer: Option<Box<[u8]>> },
+    /// It is sent again for each copy of the 2xx (§13.2.2.4).
+    Sent { flow: Flow, bytes: Box<[u8]> },
+}
+
+impl Ack {
+    fn is_unsent(&self, as_key: Key<Client>) -> bool {
+        matches!(self, Ack::Unsent { key, .. } if *key == as_key)
+    }
+}
+
+impl Accepted {
+    fn is_unacknowledged(&self) -> bool {
+        matches!(self.ack, Ack::Wanted)
+    }
 }
 
 /// An INVITE of the peer's within the dialog.
@@ -121,6 +144,7 @@ struct Outstanding {
 #[derive(Debug)]
 struct Outside {
     key: Key<Client>,
+    cseq: u32,
     dialog: Dialog,
     request: Inside,
     attempts: Attempts,
@@ -228,8 +252,6 @@ pub(crate) struct Between {
     pub(crate) remote: Box<str>,
     /// What challenges are answered with.
     pub(crate) credentials: Option<Arc<SipCredentials>>,
-    /// The way of the first request.
-    pub(crate) flow: Flow,
     /// What for.
     pub(crate) usage: Usage,
 }
@@ -255,7 +277,7 @@ impl Leg {
             remote: between.remote,
             credentials: between.credentials,
             session: Session::default(),
-            flow: between.flow,
+            flow: None,
             cseq: 0,
             media: Media::new(random.below(u32::MAX)),
             interval,
@@ -267,7 +289,7 @@ impl Leg {
             outside: Vec::new(),
             invited: None,
         };
-        leg.state = State::Inviting(Box::new(leg.send_invite(invitation, Attempts::default(), stack)));
+        leg.send_invite(invitation, Attempts::default(), stack);
         leg
     }
 
@@ -330,17 +352,44 @@ impl Leg {
         }
     }
 
-    /// No response came to a request of this leg: it counts as 408 (§8.1.3.1).
-    pub(crate) fn no_response(&mut self, key: Key<Client>) -> LegEvent {
+    /// It is known where a request of this leg goes: it is written for that way. `instead_of` is the one that it takes
+    /// the place of.
+    pub(crate) fn located(
+        &mut self,
+        key: Key<Client>,
+        instead_of: Option<Key<Client>>,
+        stack: &mut Stack<'_>,
+    ) {
+        let former = instead_of.unwrap_or(key);
+        if let State::Inviting(inviting) = &mut self.state
+            && inviting.transaction == former
+        {
+            inviting.transaction = key;
+            self.write_invite(stack);
+            return;
+        }
+        if let Some(outstanding) = self.outstanding.iter_mut().find(|outstanding| outstanding.key == former) {
+            outstanding.key = key;
+            self.write_within(key, stack);
+        } else if let Some(outside) = self.outside.iter_mut().find(|outside| outside.key == former) {
+            outside.key = key;
+            self.write_outside(key, stack);
+        } else {
+            self.write_ack(key, stack);
+        }
+    }
+
+    /// No response came to a request of this leg: it counts as 408, or as 503 if the peer cannot be reached (§8.1.3.1).
+    pub(crate) fn no_response(&mut self, key: Key<Client>, status: Status) -> LegEvent {
         match &self.state {
             State::Inviting(inviting) if inviting.transaction == key => {
                 self.state = State::Over;
-                LegEvent::Failed(Status::REQUEST_TIMEOUT, None)
+                LegEvent::Failed(status, None)
             }
             _ => {
                 drop(self.take_outside(key));
                 self.take_outstanding(key).map_or(LegEvent::Nothing, |outstanding| {
-                    LegEvent::Done(outstanding.request, Status::REQUEST_TIMEOUT, ReferSub::Watched)
+                    LegEvent::Done(outstanding.request, status, ReferSub::Watched)
                 })
             }
         }

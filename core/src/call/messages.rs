@@ -1,45 +1,85 @@
 //! SIP messages that come in: to the call that they belong to, or answered here.
 
-use std::net::SocketAddr;
-
 use super::leg::{Answering, Leg, LegEvent};
 use super::{Call, Calls};
 use crate::Tick;
 use crate::ident::{Ident, Key};
-use crate::io::{Datagram, Outbox};
+use crate::io::Outbox;
 use crate::report::Report;
 use crate::sip::dialog::{Dialog, Ends, Sending};
-use crate::sip::message::{Fault, Message, Method, Name, Rejected, Request, Response, Status, Writer, parse};
+use crate::sip::message::{
+    Fault, Message, Method, Name, Rejected, Request, Response, Status, Uri, Writer, parse,
+};
 use crate::sip::screen::{Usage, screen};
 use crate::sip::sdp;
-use crate::sip::transaction::{Incoming, Owner, Reply, Server, TransactionEvent, send};
+use crate::sip::transaction::{Client, Incoming, Owner, Reply, Server, TransactionEvent};
 use crate::sip::transport::Flow;
 
+/// What a refused peer is asked to wait, in seconds.
+const RETRY_AFTER: u32 = 5;
+
 impl Calls {
-    /// Takes one datagram.
-    pub(crate) fn datagram(&mut self, now: Tick, datagram: Datagram<'_>, outbox: &mut Outbox) {
-        let flow = Flow::Udp { socket: datagram.socket, remote: datagram.from };
-        // Keep-alives of any kind (RFC 5626 §3.5) and empty datagrams.
-        if datagram.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return;
-        }
+    /// Takes one message: what a datagram carried, or what was cut out of a stream.
+    pub(super) fn message(&mut self, now: Tick, bytes: &[u8], flow: Flow, outbox: &mut Outbox) {
         let limits = &self.endpoint.config.limits;
-        if datagram.bytes.len() > limits.sip_message {
-            let why = Fault::TooLong { has: datagram.bytes.len(), most: limits.sip_message };
-            outbox.report(Report::SipRefused { from: datagram.from, why });
+        let from = flow.remote();
+        if bytes.len() > limits.sip_message {
+            let why = Fault::TooLong { has: bytes.len(), most: limits.sip_message };
+            outbox.report(Report::SipRefused { from, why });
             return;
         }
         let most = limits.sip_headers;
-        match parse(datagram.bytes) {
+        match parse(bytes) {
             Ok(Message::Response(response)) if response.header_count() <= most => {
                 self.response(now, &response, flow, outbox);
             }
             Ok(Message::Request(request)) if request.header_count() <= most => {
                 self.request(now, &request, flow, outbox);
             }
-            Ok(message) => refuse_long(&message, flow, datagram.from, most, outbox),
-            Err(rejected) => refuse_unreadable(&rejected, flow, datagram.from, outbox),
+            Ok(message) => {
+                outbox.report(Report::SipRefused { from, why: Fault::TooManyHeaders(most) });
+                self.refuse(now, &message, flow, Status::MESSAGE_TOO_LARGE, outbox);
+            }
+            Err(rejected) => self.refuse_unreadable(now, &rejected, flow, outbox),
         }
+    }
+
+    /// Refuses a message without looking closer; nothing is remembered of it.
+    pub(super) fn refuse(
+        &mut self,
+        now: Tick,
+        message: &Message<'_>,
+        flow: Flow,
+        status: Status,
+        outbox: &mut Outbox,
+    ) {
+        let Message::Request(request) = message else { return };
+        if request.method == Method::Ack {
+            return;
+        }
+        let transactions = &mut self.endpoint.transactions;
+        transactions.send(now, flow.for_response(&request.via), outbox, |out| {
+            let mut writer = Writer::answer(out, request, flow.remote(), status, None);
+            if status == Status::UNAVAILABLE {
+                writer.number(Name::RetryAfter, RETRY_AFTER);
+            }
+            writer.end();
+        });
+    }
+
+    pub(super) fn refuse_unreadable(
+        &mut self,
+        now: Tick,
+        rejected: &Rejected<'_>,
+        flow: Flow,
+        outbox: &mut Outbox,
+    ) {
+        outbox.report(Report::SipRefused { from: flow.remote(), why: rejected.fault });
+        let Some(via) = rejected.via() else { return };
+        let transactions = &mut self.endpoint.transactions;
+        transactions.send(now, flow.for_response(via), outbox, |out| {
+            Writer::refusal(out, rejected, flow.remote());
+        });
     }
 
     fn response(&mut self, now: Tick, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
@@ -59,7 +99,7 @@ impl Calls {
         let Some((call, id)) =
             self.legs.get(leg).and_then(|leg: &Leg| Some((leg.call, self.calls.get(leg.call)?.ident)))
         else {
-            self.orphan(response, flow, outbox);
+            self.orphan(now, response, flow, outbox);
             return;
         };
         self.turn(now, call, outbox, |flow, desk| {
@@ -74,7 +114,7 @@ impl Calls {
     }
 
     /// A 2xx to an INVITE whose leg is over, from a fork that was slow: it is acknowledged and hung up (§13.2.2.4).
-    fn orphan(&mut self, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
+    fn orphan(&mut self, now: Tick, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
         if !response.status.is_success() || response.cseq.method != Method::Invite {
             return;
         }
@@ -85,27 +125,35 @@ impl Calls {
             remote: response.to.without_params(),
         };
         let dialog = Dialog::from_response(ends, response.cseq.number, response, response.to.uri.raw);
-        let flow = self.endpoint.route_within(dialog.next_hop(), flow);
+        // A hop that is named is reached by the way that the response came by.
+        let address = Uri::parse(dialog.next_hop()).ok().and_then(|uri| uri.address());
+        let transport = &mut self.endpoint.transactions.transport;
+        let direct = address.and_then(|address| transport.flow_to(now, (flow.kind(), address), None, outbox));
+        let flow = direct.unwrap_or(flow);
         for (method, cseq) in
             [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))]
         {
             let branch = self.endpoint.transactions.fresh_branch();
             let sent_by = self.endpoint.locals.sent_by(flow);
             let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
-            send(outbox, flow, |out| dialog.request(out, method, sending).end());
+            let transactions = &mut self.endpoint.transactions;
+            transactions.send(now, flow, outbox, |out| dialog.request(out, method, sending).end());
         }
     }
 
     pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
-            TransactionEvent::TimedOut { owner, key } | TransactionEvent::TransportFailed { owner, key } => {
+            TransactionEvent::Located { owner, key, instead_of } => {
                 let Some((leg, call)) = self.call_of(owner) else { return };
-                self.turn(now, call, outbox, |flow, desk| {
-                    let event = desk.with(leg, |leg, _| leg.no_response(key));
-                    if let Some(event) = event {
-                        flow.leg_event(leg, event, None, desk);
-                    }
+                self.turn(now, call, outbox, |_, desk| {
+                    desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
                 });
+            }
+            TransactionEvent::TimedOut { owner, key } => {
+                self.no_response(now, owner, (key, Status::REQUEST_TIMEOUT), outbox);
+            }
+            TransactionEvent::TransportFailed { owner, key } => {
+                self.no_response(now, owner, (key, Status::UNAVAILABLE), outbox);
             }
             // A phone that never acknowledges our answer has lost the dialog (§14.2).
             TransactionEvent::NoAck { owner: Some(owner), .. } => {
@@ -114,6 +162,22 @@ impl Calls {
             }
             TransactionEvent::NoAck { owner: None, .. } | TransactionEvent::ServerTimedOut { .. } => {}
         }
+    }
+
+    fn no_response(
+        &mut self,
+        now: Tick,
+        owner: Owner,
+        (key, status): (Key<Client>, Status),
+        outbox: &mut Outbox,
+    ) {
+        let Some((leg, call)) = self.call_of(owner) else { return };
+        self.turn(now, call, outbox, |flow, desk| {
+            let event = desk.with(leg, |leg, _| leg.no_response(key, status));
+            if let Some(event) = event {
+                flow.leg_event(leg, event, None, desk);
+            }
+        });
     }
 
     fn call_of(&self, owner: Owner) -> Option<(Key<Leg>, Key<Call>)> {
@@ -240,22 +304,4 @@ pub(super) fn finish_options(mut writer: Writer<'_>, usage: Usage) {
     writer.field(Name::Allow, usage.allow()).field(Name::Accept, sdp::MEDIA_TYPE);
     writer.field(Name::Supported, "100rel");
     writer.end();
-}
-
-/// Refuses a message with more header fields than are wanted.
-fn refuse_long(message: &Message<'_>, flow: Flow, from: SocketAddr, most: usize, outbox: &mut Outbox) {
-    outbox.report(Report::SipRefused { from, why: Fault::TooManyHeaders(most) });
-    if let Message::Request(request) = message
-        && request.method != Method::Ack
-    {
-        send(outbox, flow.for_response(&request.via), |out| {
-            Writer::answer(out, request, from, Status::MESSAGE_TOO_LARGE, None).end();
-        });
-    }
-}
-
-fn refuse_unreadable(rejected: &Rejected<'_>, flow: Flow, from: SocketAddr, outbox: &mut Outbox) {
-    outbox.report(Report::SipRefused { from, why: rejected.fault });
-    let Some(via) = rejected.via() else { return };
-    send(outbox, flow.for_response(via), |out| Writer::refusal(out, rejected, from));
 }

@@ -171,9 +171,7 @@ pub(crate) enum Refusal {
     #[error("the service is shutting down")]
     Draining,
     /// There is no way to the calling party.
-    #[error(
-        "there is no SIP transport to the calling party: its host is a name, and no sip.proxy is configured"
-    )]
+    #[error("there is no SIP transport to the party: sip.listen has no address of its family")]
     NoTransport,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::read::Places;
 use super::value::quoted;
-use super::{Cidr, Config, ConfigError, SipTransport};
+use super::{Cidr, Config, ConfigError, Listen, SipTransport};
 use crate::auth::digest::Algorithm;
 use crate::sip::message::Host;
 
@@ -17,7 +17,7 @@ impl Config {
     pub(super) fn check(&self, places: &Places<'_>) -> Result<(), ConfigError> {
         let refusal = None
             .or_else(|| self.check_sip())
-            .or_else(|| self.check_served())
+            .or_else(|| self.check_tls())
             .or_else(|| self.check_http())
             .or_else(|| self.check_lists())
             .or_else(|| self.check_times());
@@ -46,32 +46,50 @@ impl Config {
             let right = "name at least one address, like \"udp:127.0.0.1:6050\"";
             return Some(("sip", "listen", "is empty".to_owned(), right));
         }
-        let wildcard = sip.listen.iter().find(|listen| listen.address.ip().is_unspecified());
-        if let (Some(listen), None) = (wildcard, sip.advertise) {
-            let why = format!("\"{listen}\" listens on all addresses, and phones have to be told one");
-            return Some(("sip", "listen", why, "set sip.advertise to the address that phones reach us at"));
+        if let Some(refusal) = self.check_advertised() {
+            return Some(refusal);
         }
-        let addresses: Vec<_> = sip.listen.iter().map(|listen| listen.address).collect();
-        twice_bound(&addresses)
+        let bound = |by_datagram: bool| {
+            let is_one = move |listen: &&Listen| (listen.transport == SipTransport::Udp) == by_datagram;
+            twice_bound(&sip.listen.iter().filter(is_one).map(|listen| listen.address).collect::<Vec<_>>())
+        };
+        bound(true)
+            .or(bound(false))
             .map(|address| ("sip", "listen", format!("{address} is there twice"), "name each address once"))
     }
 
-    /// What a later release serves.
-    fn check_served(&self) -> Option<Refusal> {
-        if self.sip.listen.iter().any(|listen| listen.transport != SipTransport::Udp) {
-            let why = "this release listens on udp only".to_owned();
-            return Some(("sip", "listen", why, "write addresses like \"udp:127.0.0.1:6050\""));
+    fn check_advertised(&self) -> Option<Refusal> {
+        let sip = &self.sip;
+        let of_family =
+            |v4: bool| sip.advertise.iter().filter(move |address| address.is_ipv4() == v4).count();
+        if of_family(true) > 1 || of_family(false) > 1 {
+            let why = "has two addresses of one family".to_owned();
+            return Some(("sip", "advertise", why, "name one address of each family"));
         }
-        let proxy = self.sip.proxy.as_ref()?;
-        if proxy.transport != SipTransport::Udp {
-            let why = "this release speaks SIP over udp only".to_owned();
-            return Some(("sip", "proxy", why, "write a URI like \"sip:127.0.0.1:5060;transport=udp\""));
+        let wildcard = |listen: &&Listen| {
+            listen.address.ip().is_unspecified() && of_family(listen.address.is_ipv4()) == 0
+        };
+        let listen = sip.listen.iter().find(wildcard)?;
+        let why = format!("\"{listen}\" listens on all addresses, and phones have to be told one");
+        Some(("sip", "listen", why, "set sip.advertise to the address that phones reach us at"))
+    }
+
+    fn check_tls(&self) -> Option<Refusal> {
+        let sip = &self.sip;
+        let together = "certificate and key go together: set both or neither";
+        match (&sip.certificate, &sip.key) {
+            (Some(_), None) => {
+                return Some(("sip", "certificate", "has no sip.key beside it".to_owned(), together));
+            }
+            (None, Some(_)) => {
+                return Some(("sip", "key", "has no sip.certificate beside it".to_owned(), together));
+            }
+            (Some(_), Some(_)) => return None,
+            (None, None) => {}
         }
-        if proxy.address().is_none() {
-            let why = format!("{} is a name, and this release resolves none", quoted(&proxy.to_string()));
-            return Some(("sip", "proxy", why, "write its IP address, like \"sip:192.0.2.1:5060\""));
-        }
-        None
+        let listen = sip.listen.iter().find(|listen| listen.transport == SipTransport::Tls)?;
+        let why = format!("\"{listen}\" needs a certificate");
+        Some(("sip", "listen", why, "set sip.certificate and sip.key to its PEM files"))
     }
 
     fn check_http(&self) -> Option<Refusal> {
@@ -141,12 +159,6 @@ impl Config {
         }
         if self.auth.algorithms.first() == Some(&Algorithm::Md5) && self.auth.algorithms.len() > 1 {
             warn("auth.algorithms: MD5 is offered first, so clients that know better will still use it");
-        }
-        let literal = Host::parse(&self.sip.domain).is_ok_and(|host| host.address().is_some());
-        if self.sip.proxy.is_none() && !literal {
-            warn(
-                "sip.proxy: is not set, and this release resolves no names: only parties at an IP address can be called",
-            );
         }
         if self.calls.asserted_identity && self.sip.proxy.is_none() && self.calls.trusted_proxy.is_empty() {
             warn(

@@ -6,7 +6,7 @@ use super::value::Text;
 macro_rules! choice {
     ($(#[$about:meta])* $name:ident, $right:literal { $($(#[$what:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name {
             $($(#[$what])* $variant,)+
         }
@@ -46,6 +46,18 @@ choice! {
         Tcp = "tcp",
         /// TLS over TCP.
         Tls = "tls",
+    }
+}
+
+choice! {
+    /// Whether who connects by TLS has to show a certificate.
+    ClientCertificates, "\"none\", \"optional\" or \"required\"" {
+        /// None is asked for.
+        None = "none",
+        /// One is asked for, and checked if it comes.
+        Optional = "optional",
+        /// Without a good one there is no session.
+        Required = "required",
     }
 }
 

@@ -110,19 +110,31 @@ impl Sip {
             "The domain of users that are named without one. The only key without a default.",
             &mut self.domain,
         );
-        keys.key("listen", "Our own addresses, with transport.", &mut self.listen);
-        keys.optional(
+        keys.key(
+            "listen",
+            "Our own addresses, with transport: udp, tcp or tls. Each family is listened for by itself: name both \
+             0.0.0.0 and [::] for both.",
+            &mut self.listen,
+        );
+        keys.key(
             "advertise",
-            "Our address for Via and Contact; needed when listening on a wildcard like 0.0.0.0.",
-            "\"192.0.2.1\"",
+            "Our address for Via and Contact, or one of each family; needed when listening on a wildcard like \
+             0.0.0.0, or behind NAT.",
             &mut self.advertise,
         );
         keys.optional(
             "proxy",
-            "Where every new request goes. Default: to the host of the party's URI.",
+            "Where every new request goes, by address or by name. Default: where the DNS has the party's domain \
+             (RFC 3263).",
             "\"sip:127.0.0.1:5060;transport=udp\"",
             &mut self.proxy,
         );
+        keys.key(
+            "nameservers",
+            "Name servers, with their ports. Default: those of the system.",
+            &mut self.nameservers,
+        );
+        self.walk_tls(keys);
         keys.key(
             "dialect",
             "\"generic\", or \"sipx\": the URI parameters by which sipXecs and sipXcom forward no call.",
@@ -137,6 +149,28 @@ impl Sip {
         );
         keys.within("t2", "", &mut self.t2, times.clone());
         keys.within("t4", "", &mut self.t4, times);
+    }
+
+    fn walk_tls(&mut self, keys: &mut impl Keys) {
+        keys.optional(
+            "certificate",
+            "PEM files of our certificate for TLS, relative to this file's folder; needed when listening on tls. Shown \
+             also to servers that ask for one. Read again on SIGHUP.",
+            "\"sip-cert.pem\"",
+            &mut self.certificate,
+        );
+        keys.optional("key", "", "\"sip-key.pem\"", &mut self.key);
+        keys.optional(
+            "ca",
+            "PEM file of the authorities that are trusted. Default: those of the system.",
+            "\"ca.pem\"",
+            &mut self.ca,
+        );
+        keys.key(
+            "client_certificates",
+            "Whether who connects by TLS has to show a certificate: \"none\", \"optional\" or \"required\".",
+            &mut self.client_certificates,
+        );
     }
 }
 
@@ -210,7 +244,7 @@ impl Limits {
         );
         keys.within(
             "request_time",
-            "From a request's first byte to its last.",
+            "From the first byte of a request, or of a SIP message on a connection, to its last.",
             &mut self.request_time,
             millis(100)..=secs(3600),
         );
@@ -226,6 +260,18 @@ impl Limits {
             "Requests of one connection whose answers it has not yet taken.",
             &mut self.pipelined,
             1..=10_000,
+        );
+        keys.within(
+            "sip_connections",
+            "Connections that bring SIP, at once.",
+            &mut self.sip_connections,
+            1..=1_000_000,
+        );
+        keys.within(
+            "sip_idle_time",
+            "How long a connection of SIP may rest.",
+            &mut self.sip_idle_time,
+            secs(1)..=secs(86_400),
         );
         keys.within(
             "sip_message",

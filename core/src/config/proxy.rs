@@ -1,25 +1,22 @@
 //! The outbound proxy.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use super::SipTransport;
 use super::value::Text;
-use crate::sip::message::{Scheme, Uri};
+use crate::sip::message::Uri;
+use crate::sip::resolve::Hop;
 
 /// The outbound proxy, written as a SIP URI: `sip:127.0.0.1:5060;transport=udp` (RFC 3261 §8.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     text: String,
-    /// How it is spoken to: by its `transport` parameter, else TLS for `sips:` and UDP for `sip:`.
-    pub transport: SipTransport,
-    address: Option<SocketAddr>,
+    hop: Hop,
 }
 
 impl Proxy {
-    /// Its address, if it was given by address and not by name.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+    /// Where that is.
+    pub(crate) fn hop(&self) -> &Hop {
+        &self.hop
     }
 }
 
@@ -34,15 +31,9 @@ impl Text for Proxy {
         if uri.user.is_some() || uri.headers.is_some() {
             return Err("names more than a server".to_owned());
         }
-        let transport = match uri.params.value("transport").map(str::to_ascii_lowercase) {
-            Some(name) => SipTransport::read(&name).map_err(|_| "names an unknown transport".to_owned())?,
-            None if uri.scheme == Scheme::Sips => SipTransport::Tls,
-            None => SipTransport::Udp,
-        };
-        if uri.scheme == Scheme::Sips && transport == SipTransport::Udp {
-            return Err("wants TLS over datagrams".to_owned());
-        }
-        Ok(Self { text: text.to_owned(), transport, address: uri.address() })
+        let hop =
+            Hop::of(&uri).ok_or_else(|| "names an unknown transport, or TLS over datagrams".to_owned())?;
+        Ok(Self { text: text.to_owned(), hop })
     }
 
     fn text(&self) -> String {
@@ -58,19 +49,18 @@ impl fmt::Display for Proxy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SipTransport;
     use super::*;
+    use crate::sip::resolve::HopHost;
 
     #[test]
     fn a_proxy_says_where_it_is_and_how_it_is_spoken_to() {
-        let proxy = Proxy::read("sip:127.0.0.1:5070;transport=UDP;lr").unwrap();
-        assert_eq!((proxy.transport, proxy.address()), (SipTransport::Udp, "127.0.0.1:5070".parse().ok()));
-        let proxy = Proxy::read("sip:[2001:db8::1]").unwrap();
-        assert_eq!(
-            (proxy.transport, proxy.address()),
-            (SipTransport::Udp, "[2001:db8::1]:5060".parse().ok())
-        );
-        let proxy = Proxy::read("sips:pbx.example.com").unwrap();
-        assert_eq!((proxy.transport, proxy.address()), (SipTransport::Tls, None));
+        let hop = |text| Proxy::read(text).unwrap().hop().clone();
+        let proxy = hop("sip:127.0.0.1:5070;transport=UDP;lr");
+        assert_eq!((proxy.transport, proxy.port), (Some(SipTransport::Udp), Some(5070)));
+        assert_eq!(hop("sip:[2001:db8::1]").host, HopHost::Address("2001:db8::1".parse().unwrap()));
+        let proxy = hop("sips:PBX.example.com");
+        assert_eq!((proxy.secure, proxy.host), (true, HopHost::Name("pbx.example.com".into())));
     }
 
     #[test]

@@ -96,7 +96,10 @@ record_events = 8
     assert_eq!(config.http.https.len(), 2);
     assert!(config.http.http.is_empty() && !config.trusts("127.0.0.1".parse().unwrap()));
     assert_eq!(config.realm(), "pbx");
-    assert_eq!(config.sip.proxy.as_ref().and_then(Proxy::address), "127.0.0.1:5060".parse().ok());
+    assert_eq!(
+        config.sip.proxy.as_ref().map(ToString::to_string).as_deref(),
+        Some("sip:127.0.0.1:5060;transport=udp")
+    );
     assert_eq!(config.calls.hold_sdp, [HoldSdp::Nomedia, HoldSdp::Inactive]);
     assert_eq!((config.calls.identity, config.calls.session_expires), (Identity::Party, None));
     assert_eq!(config.limits.http_body, 4096);
@@ -129,9 +132,7 @@ fn the_commented_examples_can_be_switched_on() {
         })
         .collect();
     let config = Config::from_toml(&lines.join("\n")).unwrap();
-    assert!(
-        config.http.certificate.is_some() && config.sip.proxy.is_some() && config.sip.advertise.is_some()
-    );
+    assert!(config.http.certificate.is_some() && config.sip.proxy.is_some() && config.sip.ca.is_some());
 }
 
 #[test]
@@ -213,12 +214,28 @@ fn what_cannot_work_is_refused_with_its_place() {
     for (lines, told) in [
         ("listen = [\"udp:0.0.0.0:6050\"]", "sip.listen: \"udp:0.0.0.0:6050\" listens on all addresses"),
         ("listen = [\"udp:[::]:6050\"]", "sip.listen: \"udp:[::]:6050\" listens on all addresses"),
-        ("listen = [\"tcp:127.0.0.1:6050\"]", "sip.listen: this release listens on udp only"),
-        ("listen = [\"tls:127.0.0.1:6050\"]", "sip.listen: this release listens on udp only"),
+        ("listen = [\"tcp:0.0.0.0:6050\"]", "sip.listen: \"tcp:0.0.0.0:6050\" listens on all addresses"),
+        (
+            "listen = [\"udp:0.0.0.0:1\", \"udp:[::]:1\"]\nadvertise = \"192.0.2.1\"",
+            "sip.listen: \"udp:[::]:1\" listens on all addresses",
+        ),
+        ("listen = [\"tls:127.0.0.1:6050\"]", "sip.listen: \"tls:127.0.0.1:6050\" needs a certificate"),
+        ("certificate = \"x\"", "sip.certificate: has no sip.key beside it"),
+        ("key = \"x\"", "sip.key: has no sip.certificate beside it"),
+        ("client_certificates = \"perhaps\"", "sip.client_certificates: \"perhaps\" is none of the choices"),
+        ("nameservers = [\"127.0.0.1\"]", "sip.nameservers: \"127.0.0.1\" is no address with a port"),
+        ("advertise = [\"192.0.2.1\", \"192.0.2.2\"]", "sip.advertise: has two addresses of one family"),
+        ("listen = [\"tcp:127.0.0.1:1\", \"tcp:127.0.0.1:1\"]", "sip.listen: 127.0.0.1:1 is there twice"),
         ("listen = []", "sip.listen: is empty"),
         ("listen = [\"udp:127.0.0.1:1\", \"udp:127.0.0.1:1\"]", "sip.listen: 127.0.0.1:1 is there twice"),
-        ("proxy = \"sip:pbx.example.com\"", "sip.proxy: \"sip:pbx.example.com\" is a name"),
-        ("proxy = \"sip:192.0.2.1;transport=tcp\"", "sip.proxy: this release speaks SIP over udp only"),
+        (
+            "proxy = \"sip:192.0.2.1;transport=sctp\"",
+            "sip.proxy: \"sip:192.0.2.1;transport=sctp\" names an unknown",
+        ),
+        (
+            "proxy = \"sips:192.0.2.1;transport=udp\"",
+            "sip.proxy: \"sips:192.0.2.1;transport=udp\" names an unknown",
+        ),
         ("advertise = \"0.0.0.0\"", "sip.advertise: \"0.0.0.0\" is every address and none"),
         ("t2 = \"100ms\"", "sip.t2: is shorter than sip.t1"),
         ("[http]\nhttps = []\nhttp = []", "http.https: neither https nor http has an address"),
@@ -243,7 +260,10 @@ fn what_cannot_work_is_refused_with_its_place() {
 #[test]
 fn a_wildcard_can_be_listened_on_when_phones_are_told_an_address() {
     let text = format!("{LEAST}listen = [\"udp:0.0.0.0:6050\"]\nadvertise = \"192.0.2.1\"\n");
-    assert_eq!(Config::from_toml(&text).unwrap().sip.advertise, "192.0.2.1".parse().ok());
+    assert_eq!(Config::from_toml(&text).unwrap().sip.advertise, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    let both =
+        "listen = [\"udp:0.0.0.0:6050\", \"tcp:[::]:6050\"]\nadvertise = [\"192.0.2.1\", \"2001:db8::1\"]";
+    assert_eq!(Config::from_toml(&format!("{LEAST}{both}\n")).unwrap().sip.advertise.len(), 2);
 }
 
 #[test]
@@ -252,7 +272,6 @@ fn what_may_not_be_meant_is_warned_of() {
     let proxied = "proxy = \"sip:127.0.0.1\"\n";
     assert_eq!(warnings(proxied), Vec::<String>::new());
     for (lines, key) in [
-        ("", "sip.proxy:".to_owned()),
         (&format!("{proxied}[http]\ntrusted = [\"0.0.0.0/0\"]"), "http.trusted:".to_owned()),
         (&format!("{proxied}[auth]\nalgorithms = [\"MD5\", \"SHA-256\"]"), "auth.algorithms:".to_owned()),
     ] {

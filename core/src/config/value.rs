@@ -51,7 +51,11 @@ impl<T: Text> Value for T {
 }
 
 impl<T: Text> Value for Vec<T> {
+    /// One value may stand without the brackets of a list.
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
+        if matches!(value.get_ref(), DeValue::String(_)) {
+            return <T as Value>::read(value).map(|only| vec![only]);
+        }
         let DeValue::Array(items) = value.get_ref() else {
             let why = format!("here stands {}", kind(value.get_ref()));
             return Err(Wrong {

@@ -14,7 +14,7 @@ use crate::http::{Connection, Fields, Limits, Next, Persistence, Refusal, Reques
 use crate::ident::Ident;
 use crate::io::{Close, ConnectionId, ListenerId, Outbox};
 use crate::random::{Consumer, Random, Seed};
-use crate::report::Report;
+use crate::report::{Opened, Report};
 use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Ignored, Show};
 use crate::time::wheel::{TimerKey, Wheel};
 use crate::tls::{Acceptor, Session, TlsFault};
@@ -154,8 +154,12 @@ impl Streams {
                 let fate = match session.received(bytes, &mut plain) {
                     Ok(()) => self.serve_secure(now, id, &plain, core, outbox),
                     Err(fault) => {
-                        outbox.report(Report::Tls { from: stream.peer, why: fault.to_string() });
-                        if fault == TlsFault::PlainHttp {
+                        outbox.report(Report::Tls {
+                            peer: stream.peer,
+                            opened: Opened::ByPeer,
+                            why: fault.to_string(),
+                        });
+                        if fault == TlsFault::PlainText {
                             // It understands no alert.
                             stream.tls = None;
                             let show = Show { format: Format::Xml, epoch: core.epoch };

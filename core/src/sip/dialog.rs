@@ -48,7 +48,7 @@ pub(crate) struct OutOfOrder;
 /// One dialog, seen from our side.
 ///
 /// All its text lies in one allocation, since tens of thousands of them may rest at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dialog {
     text: Box<str>,
     ends: [u32; PIECES],

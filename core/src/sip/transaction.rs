@@ -16,6 +16,9 @@ mod server_invite;
 mod server_non_invite;
 mod step;
 mod timers;
+mod way;
+
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
@@ -23,7 +26,8 @@ use crate::Tick;
 use crate::ident::{Key, Table};
 use crate::io::Outbox;
 use crate::random::Random;
-use crate::sip::transport::Flow;
+use crate::sip::resolve::{Dead, LookupId, Resolver};
+use crate::sip::transport::{Flow, Transport};
 use crate::time::wheel::{TimerKey, Wheel};
 pub(crate) use branch::Branch;
 pub(crate) use client::Client;
@@ -33,10 +37,16 @@ use matching::{Matching, MatchingKey, PassthroughBuilder};
 pub(crate) use server::{Incoming, Reply, Server};
 use step::Timer;
 pub(crate) use timers::Timers;
+pub(crate) use way::Wrote;
 
 /// Whose a transaction is: a number of the transaction user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(pub(crate) u64);
+
+impl Owner {
+    /// Nobody: what is answered to a request that went to another server meanwhile.
+    pub(crate) const NOBODY: Owner = Owner(u64::MAX);
+}
 
 /// How many timers fire in one call of [`Transactions::timeout`].
 const TIMERS_AT_ONCE: usize = 256;
@@ -44,9 +54,18 @@ const TIMERS_AT_ONCE: usize = 256;
 /// How many server transactions there may be; requests beyond are answered 503 and forgotten.
 const MOST_SERVERS: usize = 1 << 20;
 
-/// What time, or a broken way to the peer, has done.
+/// What time, the way to the peer, or a name server has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionEvent {
+    /// It is known where a request goes: it is to be [written](Transactions::write) now.
+    Located {
+        /// Whose it is.
+        owner: Owner,
+        /// The transaction.
+        key: Key<Client>,
+        /// The one that it takes the place of: its server failed, and this is the next one's turn (RFC 3263 §4.3).
+        instead_of: Option<Key<Client>>,
+    },
     /// No final response came in time: to be taken as 408 (§8.1.3.1). The transaction is over.
     TimedOut {
         /// Whose it was.
@@ -96,6 +115,7 @@ pub(crate) struct Census {
 enum Due {
     ClientRetransmit(Key<Client>),
     ClientExpire(Key<Client>),
+    ClientMoveOn(Key<Client>),
     ServerRetransmit(Key<Server>),
     ServerExpire(Key<Server>),
 }
@@ -113,12 +133,25 @@ pub(crate) struct Transactions {
     timers: Timers,
     most_servers: usize,
     strays: u64,
+    /// What messages are sent by.
+    pub(crate) transport: Transport,
+    resolver: Resolver,
+    dead: Dead,
+    /// Requests that wait for what is looked up.
+    lookups: BTreeMap<LookupId, Key<Client>>,
+    /// What happened other than by time.
+    told: Vec<TransactionEvent>,
 }
 
 impl Transactions {
     /// No transactions yet. `random` is the stream of [`Consumer::Transactions`](crate::random::Consumer), `hash_key`
     /// 16 bytes of that of [`Consumer::HashKeys`](crate::random::Consumer).
-    pub(crate) fn new(random: Random, hash_key: [u8; 16], timers: Timers) -> Self {
+    pub(crate) fn new(
+        random: Random,
+        hash_key: [u8; 16],
+        timers: Timers,
+        (transport, resolver): (Transport, Resolver),
+    ) -> Self {
         Self {
             clients: Table::default(),
             servers: Table::default(),
@@ -130,7 +163,40 @@ impl Transactions {
             timers,
             most_servers: MOST_SERVERS,
             strays: 0,
+            transport,
+            resolver,
+            dead: Dead::default(),
+            lookups: BTreeMap::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// No transactions yet, of an element that speaks by datagrams and asks no name server.
+    #[cfg(any(test, feature = "softphone"))]
+    pub(crate) fn of_datagrams(
+        mut random: Random,
+        hash_key: [u8; 16],
+        locals: std::sync::Arc<crate::sip::transport::Locals>,
+    ) -> Self {
+        let seed = crate::Seed(random.bytes());
+        let resolver = Resolver::new(
+            Random::new(&seed, crate::random::Consumer::Resolver),
+            locals.transports(),
+            crate::sip::resolve::Families { v4: true, v6: true },
+        );
+        Self::new(random, hash_key, Timers::default(), (Transport::new(locals, None), resolver))
+    }
+
+    /// Sends a message without a transaction, a copy of an ACK or the refusal of what could not be read: `write` appends
+    /// it whole.
+    pub(crate) fn send(
+        &mut self,
+        now: Tick,
+        flow: Flow,
+        outbox: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.transport.send(now, flow, outbox, write);
     }
 
     /// A branch for a request without a transaction: the ACK of a 2xx (§13.2.2.4).
@@ -159,6 +225,7 @@ impl Transactions {
                 Some(Due::ClientExpire(key)) => {
                     self.client_due(now, key, client::Event::Expire, outbox, events)
                 }
+                Some(Due::ClientMoveOn(key)) => self.move_on(now, key, outbox),
                 Some(Due::ServerRetransmit(key)) => {
                     self.server_due(now, key, server::Event::Retransmit, outbox, events);
                 }
@@ -187,14 +254,6 @@ impl Transactions {
     /// How many responses came that belong to no transaction.
     pub(crate) fn strays(&self) -> u64 {
         self.strays
-    }
-}
-
-/// Sends a message without a transaction, the ACK of a 2xx or the refusal of what could not be read: `write` appends it
-/// whole. Its bytes are returned, to be kept if it may have to be sent again.
-pub(crate) fn send(outbox: &mut Outbox, flow: Flow, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
-    match flow {
-        Flow::Udp { socket, remote } => outbox.datagram(socket, remote, write),
     }
 }
 

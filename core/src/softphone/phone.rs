@@ -6,6 +6,7 @@ mod inside;
 mod referral;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::temper::Temper;
@@ -16,8 +17,8 @@ use crate::io::{Datagram, Input, Outbox, Output, Reason, SocketId, Wake};
 use crate::random::{Consumer, Random, Seed};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Message, Method, Uri, parse};
-use crate::sip::transaction::{Client, Server, Timers, TransactionEvent, Transactions};
-use crate::sip::transport::{Flow, Local, Locals};
+use crate::sip::transaction::{Client, Server, TransactionEvent, Transactions};
+use crate::sip::transport::{Flow, Locals};
 use crate::time::wheel::Wheel;
 use crate::users::SipCredentials;
 use inside::Outstanding;
@@ -122,7 +123,7 @@ enum Due {
 #[derive(Debug)]
 pub struct Phone {
     config: PhoneConfig,
-    locals: Locals,
+    locals: Arc<Locals>,
     transactions: Transactions,
     random: Random,
     lines: Table<Line>,
@@ -140,11 +141,14 @@ impl Phone {
     /// A phone that waits for calls.
     pub fn new(config: PhoneConfig, seed: &Seed) -> Self {
         let mut random = Random::new(seed, Consumer::Phones);
-        let local = Local::new(SocketId(0), config.address, None);
-        let transactions =
-            Transactions::new(Random::new(seed, Consumer::Transactions), random.bytes(), Timers::default());
+        let locals = Arc::new(Locals::datagrams(config.address));
+        let transactions = Transactions::of_datagrams(
+            Random::new(seed, Consumer::Transactions),
+            random.bytes(),
+            locals.clone(),
+        );
         Self {
-            locals: Locals::only(local),
+            locals,
             config,
             transactions,
             random,
@@ -261,7 +265,9 @@ impl Phone {
             TransactionEvent::NoAck { owner: Some(owner), .. } => {
                 self.hang_up(Key::from_bits(owner.0), outbox);
             }
-            TransactionEvent::NoAck { owner: None, .. } | TransactionEvent::ServerTimedOut { .. } => {}
+            TransactionEvent::NoAck { owner: None, .. }
+            | TransactionEvent::ServerTimedOut { .. }
+            | TransactionEvent::Located { .. } => {}
         }
     }
 
@@ -312,7 +318,11 @@ impl Phone {
     /// The way of a request to this URI: to its address, else through the exchange.
     fn route(&self, uri: &str) -> Flow {
         let address = Uri::parse(uri).ok().and_then(|uri| uri.address());
-        self.locals.flow_to(address.unwrap_or(self.config.exchange))
+        self.flow_to(address.unwrap_or(self.config.exchange))
+    }
+
+    fn flow_to(&self, remote: SocketAddr) -> Flow {
+        Flow::Udp { socket: SocketId(0), remote }
     }
 
     fn contact(&self) -> String {

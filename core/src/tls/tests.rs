@@ -189,12 +189,12 @@ proptest! {
 }
 
 #[test]
-fn plain_http_is_told_from_tls() {
+fn plain_text_is_told_from_tls() {
     for request in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"P", b"get / http/1.1"] {
         let mut session = ACCEPTOR.accept().expect("a session");
         let fault = session.received(request, &mut Vec::new()).expect_err("a fault");
-        assert_eq!(fault, TlsFault::PlainHttp);
-        assert!(fault.to_string().contains("plain HTTP"), "{fault}");
+        assert_eq!(fault, TlsFault::PlainText);
+        assert!(fault.to_string().contains("without TLS"), "{fault}");
     }
 }
 

@@ -3,13 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use cordboard_core::io::{Close, ConnectionId};
+use cordboard_core::io::{Close, ConnectionId, Input};
+use mio::Registry;
 use mio::net::TcpStream;
-use mio::{Registry, Token};
 
+use super::dial;
 use super::tcp::{Connection, Fate, Got};
+use super::tokens::Source;
 
 /// What came in on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,43 +29,16 @@ pub(super) enum Arrival {
     Lost,
 }
 
-/// What writing came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
-    /// So many bytes of a connection that the machine knows went to the system.
-    Written(usize),
-    /// Nothing that the machine wants to know.
-    Nothing,
-    /// The connection broke: the machine is to be told.
-    Lost,
-}
-
-/// All connections. Ids are counted up and never used again; tokens are ids behind a first one.
-#[derive(Debug)]
+/// All connections. Ids of accepted ones are counted up and never used again.
+#[derive(Debug, Default)]
 pub(super) struct Connections {
     table: BTreeMap<u64, Connection>,
     next: u64,
-    first_token: usize,
     /// When to look at a connection that is closing. One whose time was prolonged is put back then.
     ends: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
 impl Connections {
-    /// No connections yet.
-    pub(super) fn new(first_token: usize) -> Self {
-        Self { table: BTreeMap::new(), next: 0, first_token, ends: BinaryHeap::new() }
-    }
-
-    /// The connection that an event's token names.
-    pub(super) fn named(&self, token: usize) -> ConnectionId {
-        ConnectionId((token - self.first_token) as u64)
-    }
-
-    /// The token of a connection's events.
-    pub(super) fn token(&self, id: ConnectionId) -> usize {
-        self.first_token + id.0 as usize
-    }
-
     /// Takes up an accepted connection.
     pub(super) fn adopt(&mut self, stream: TcpStream, registry: &Registry) -> io::Result<ConnectionId> {
         // An answer goes out in one piece: waiting for more of it would only cost time.
@@ -71,10 +47,44 @@ impl Connections {
         }
         let id = ConnectionId(self.next);
         let mut connection = Connection::new(stream);
-        connection.register(registry, Token(self.token(id)))?;
+        connection.register(registry, Source::Connection(id).token())?;
         self.next += 1;
         self.table.insert(id.0, connection);
         Ok(id)
+    }
+
+    /// Begins to open a connection; [`establish`](Self::establish) tells when it stands. What the machine is to be told
+    /// at once is returned.
+    pub(super) fn open(
+        &mut self,
+        id: ConnectionId,
+        from: IpAddr,
+        to: SocketAddr,
+        registry: &Registry,
+    ) -> Option<Input<'static>> {
+        let begun = dial::connect(from, to).and_then(|stream| {
+            let mut connection = Connection::opening(TcpStream::from_std(stream));
+            connection.register(registry, Source::Connection(id).token()).map(|()| connection)
+        });
+        match begun {
+            Ok(connection) => {
+                self.table.insert(id.0, connection);
+                None
+            }
+            Err(error) => {
+                tracing::debug!(connection = id.0, %from, %to, %error, "opening a connection");
+                Some(Input::Lost { connection: id })
+            }
+        }
+    }
+
+    /// At an event of a connection that may be one that is being opened: what the machine is to be told of that.
+    pub(super) fn establish(&mut self, id: ConnectionId) -> Option<Input<'static>> {
+        let connection = self.table.get_mut(&id.0)?;
+        match connection.establish()? {
+            Ok(()) => connection.is_open().then_some(Input::Connected { connection: id }),
+            Err(error) => self.broken(id, "opening a connection", &error),
+        }
     }
 
     /// Reads once.
@@ -107,40 +117,42 @@ impl Connections {
         open
     }
 
-    /// Writes bytes behind those that wait.
-    pub(super) fn write(&mut self, id: ConnectionId, bytes: &[u8], registry: &Registry) -> Departure {
-        let token = Token(self.token(id));
-        let Some(connection) = self.table.get_mut(&id.0).filter(|connection| connection.is_open()) else {
-            return Departure::Nothing;
-        };
+    /// Writes bytes behind those that wait. What came of it for the machine is returned.
+    pub(super) fn write(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        registry: &Registry,
+    ) -> Option<Input<'static>> {
+        let connection = self.table.get_mut(&id.0).filter(|connection| connection.is_open())?;
         let written = connection.write(bytes);
+        let token = Source::Connection(id).token();
         match written.and_then(|length| connection.watch(registry, token).map(|()| length)) {
-            Ok(0) => Departure::Nothing,
-            Ok(length) => Departure::Written(length),
-            Err(error) => self.broken(id, &error),
+            Ok(length) => (length > 0).then_some(Input::Written { connection: id, bytes: length }),
+            Err(error) => self.broken(id, "writing", &error),
         }
     }
 
-    /// Writes on what waits.
-    pub(super) fn flush(&mut self, id: ConnectionId, now: Instant) -> Departure {
-        let Some(connection) = self.table.get_mut(&id.0) else { return Departure::Nothing };
+    /// Writes on what waits. What came of it for the machine is returned.
+    pub(super) fn flush(&mut self, id: ConnectionId, now: Instant) -> Option<Input<'static>> {
+        let connection = self.table.get_mut(&id.0)?;
         match connection.flush(now) {
-            Ok(length) if connection.is_open() && length > 0 => Departure::Written(length),
+            Ok(bytes) if connection.is_open() => {
+                (bytes > 0).then_some(Input::Written { connection: id, bytes })
+            }
             Ok(_) => {
                 let fate = connection.settle(now);
                 self.follow(id, fate);
-                Departure::Nothing
+                None
             }
-            Err(error) => self.broken(id, &error),
+            Err(error) => self.broken(id, "writing", &error),
         }
     }
 
-    fn broken(&mut self, id: ConnectionId, error: &io::Error) -> Departure {
-        tracing::debug!(connection = id.0, %error, "writing");
-        match self.table.remove(&id.0) {
-            Some(connection) if connection.is_open() => Departure::Lost,
-            _ => Departure::Nothing,
-        }
+    /// Forgets a connection that broke while this was done; the machine is told if it knows it.
+    fn broken(&mut self, id: ConnectionId, doing: &str, error: &io::Error) -> Option<Input<'static>> {
+        tracing::debug!(connection = id.0, %error, "{doing}");
+        self.table.remove(&id.0).filter(Connection::is_open).map(|_| Input::Lost { connection: id })
     }
 
     /// Closes one that the machine has forgotten.

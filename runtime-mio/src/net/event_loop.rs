@@ -5,16 +5,20 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
+use cordboard_core::io::{
+    ConnectionId, Datagram, Input, ListenerId, Outbox, Output, QueryId, SocketId, Wake,
+};
 use cordboard_core::{Report, Tick};
-use mio::event::{Event, Source};
+use mio::event::Event;
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, event};
 
 use super::Machine;
 use super::bound::Bound;
-use super::connections::{Arrival, Connections, Departure};
+use super::connections::{Arrival, Connections};
+use super::queries::{Queries, Reply};
 use super::throttle::Throttle;
+use super::tokens::Source;
 use super::udp::{Arrivals, Port, Rest};
 
 /// What the loop does besides driving the machine.
@@ -35,7 +39,7 @@ pub(crate) trait Host {
 const BATCHES_A_TURN: usize = 8;
 /// How many connections one listener may bring in a turn.
 const ACCEPTS_A_TURN: usize = 64;
-/// How often one connection may be read in a turn.
+/// How often one connection, or one name server's socket, may be read in a turn.
 const READS_A_TURN: usize = 4;
 /// How many bytes are read at once.
 const READ: usize = 64 * 1024;
@@ -45,10 +49,6 @@ const INPUTS_AT_ONCE: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last answers may take to be written, once the machine has drained.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Tokens below are the host's.
-pub(crate) const HOST_TOKENS: usize = 16;
-const LISTENER_TOKENS: usize = 1 << 16;
-const CONNECTION_TOKENS: usize = 1 << 20;
 
 /// Sockets, connections and the clock of one machine.
 pub(crate) struct EventLoop {
@@ -56,8 +56,9 @@ pub(crate) struct EventLoop {
     ports: Vec<Port>,
     listeners: Vec<TcpListener>,
     connections: Connections,
-    /// Tokens of what may have more than was taken in its last turn.
-    unfinished: Vec<usize>,
+    queries: Queries,
+    /// What may have more than was taken in its last turn.
+    unfinished: Vec<Source>,
     accept_again: Option<Instant>,
     next_pulse: Option<Instant>,
     start: Instant,
@@ -66,8 +67,8 @@ pub(crate) struct EventLoop {
     outbox: Outbox,
     /// Inputs handed in since the outbox was emptied last.
     inputs: usize,
-    /// What came of writing, to be told to the machine.
-    departures: VecDeque<(ConnectionId, Departure)>,
+    /// What came of doing what the machine said, to be told to it.
+    news: VecDeque<Input<'static>>,
     arrivals: Arrivals,
     buffer: Box<[u8]>,
     pauses: Throttle,
@@ -87,20 +88,20 @@ impl EventLoop {
     pub(crate) fn new(bound: Bound) -> io::Result<Self> {
         let Bound { sockets, addresses, mut listeners, .. } = bound;
         let poll = Poll::new()?;
-        let tokens = (HOST_TOKENS..).map(Token);
-        let ports = sockets.into_iter().zip(addresses).zip(tokens);
-        let ports =
-            ports.map(|((socket, address), token)| Port::new(socket, address, poll.registry(), token));
+        let ports = sockets.into_iter().zip(addresses).enumerate().map(|(place, (socket, address))| {
+            Port::new(socket, address, poll.registry(), Source::Port(place).token())
+        });
         let ports = ports.collect::<io::Result<_>>()?;
         for (place, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener, Token(LISTENER_TOKENS + place), Interest::READABLE)?;
+            poll.registry().register(listener, Source::Listener(place).token(), Interest::READABLE)?;
         }
         let now = Instant::now();
         Ok(Self {
             poll,
             ports,
             listeners,
-            connections: Connections::new(CONNECTION_TOKENS),
+            connections: Connections::default(),
+            queries: Queries::default(),
             unfinished: Vec::new(),
             accept_again: None,
             next_pulse: None,
@@ -108,7 +109,7 @@ impl EventLoop {
             now,
             outbox: Outbox::new(),
             inputs: 0,
-            departures: VecDeque::new(),
+            news: VecDeque::new(),
             arrivals: Arrivals::new(),
             buffer: vec![0; READ].into_boxed_slice(),
             pauses: Throttle::default(),
@@ -117,8 +118,8 @@ impl EventLoop {
         })
     }
 
-    /// Registers a source of the host's; its token must be below [`HOST_TOKENS`].
-    pub(crate) fn register(&self, source: &mut impl Source, token: usize) -> io::Result<()> {
+    /// Registers a source of the host's; its token must be below [`HOST_TOKENS`](super::tokens::HOST_TOKENS).
+    pub(crate) fn register(&self, source: &mut impl event::Source, token: usize) -> io::Result<()> {
         self.poll.registry().register(source, Token(token), Interest::READABLE)
     }
 
@@ -155,8 +156,8 @@ impl EventLoop {
 
     /// Takes what has come in, from each source for a bounded time, and does what has become due.
     fn turn<M: Machine, H: Host>(&mut self, events: &Events, driven: &mut Driven<'_, M, H>) {
-        for token in std::mem::take(&mut self.unfinished) {
-            self.readable(token, true, driven);
+        for source in std::mem::take(&mut self.unfinished) {
+            self.readable(source, true, driven);
         }
         for event in events {
             self.ready(event, driven);
@@ -173,22 +174,26 @@ impl EventLoop {
     }
 
     fn ready<M: Machine, H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
-        let token = event.token().0;
-        if token < HOST_TOKENS {
-            for input in driven.host.ready(token) {
-                self.hand_in(driven, input);
+        let source = Source::of(event.token());
+        match source {
+            Source::Host(token) => {
+                driven.host.ready(token).into_iter().for_each(|input| self.hand_in(driven, input));
+                return;
             }
-            return;
-        }
-        if token >= CONNECTION_TOKENS && event.is_writable() {
-            let id = self.connections.named(token);
-            let departure = self.connections.flush(id, self.now);
-            self.departures.push_back((id, departure));
+            Source::Connection(id) if event.is_writable() || event.is_error() => self.writable(id, driven),
+            _ => {}
         }
         let ended = event.is_read_closed() || event.is_error();
         if event.is_readable() || ended {
-            self.readable(token, ended, driven);
+            self.readable(source, ended, driven);
         }
+    }
+
+    fn writable<M: Machine, H: Host>(&mut self, id: ConnectionId, driven: &mut Driven<'_, M, H>) {
+        if let Some(input) = self.connections.establish(id) {
+            self.hand_in(driven, input);
+        }
+        self.news.extend(self.connections.flush(id, self.now));
     }
 
     fn pulse(&mut self, host: &mut impl Host) {
@@ -205,7 +210,7 @@ impl EventLoop {
         let now = Instant::now();
         if self.accept_again.is_some_and(|again| again <= now) {
             self.accept_again = None;
-            self.unfinished.extend((0..self.listeners.len()).map(|place| LISTENER_TOKENS + place));
+            self.unfinished.extend((0..self.listeners.len()).map(Source::Listener));
         }
         if !self.unfinished.is_empty() {
             return Some(Duration::ZERO);
@@ -221,17 +226,51 @@ impl EventLoop {
     }
 
     /// Takes what came in; `ended` if a short read does not mean that nothing is left, because the end may be.
-    fn readable<M: Machine, H: Host>(&mut self, token: usize, ended: bool, driven: &mut Driven<'_, M, H>) {
-        let rest = if token >= CONNECTION_TOKENS {
-            self.read(self.connections.named(token), ended, driven)
-        } else if token >= LISTENER_TOKENS {
-            self.accept(token - LISTENER_TOKENS, driven)
-        } else {
-            self.receive(token - HOST_TOKENS, driven)
+    fn readable<M: Machine, H: Host>(&mut self, source: Source, ended: bool, driven: &mut Driven<'_, M, H>) {
+        let rest = match source {
+            Source::Connection(id) => self.read(id, ended, driven),
+            Source::Listener(place) => self.accept(place, driven),
+            Source::Port(place) if ended && self.receive_errors(place) == Rest::Perhaps => {
+                self.receive(place, driven);
+                Rest::Perhaps
+            }
+            Source::Port(place) => self.receive(place, driven),
+            Source::Query(query) => self.hear(query, driven),
+            Source::Host(_) => Rest::Nothing,
         };
         if rest == Rest::Perhaps {
-            self.unfinished.push(token);
+            self.unfinished.push(source);
         }
+    }
+
+    /// Takes what ICMP has said of the datagrams of a socket.
+    fn receive_errors(&mut self, place: usize) -> Rest {
+        let Some(port) = self.ports.get_mut(place) else { return Rest::Nothing };
+        let rest = port.receive_errors();
+        let socket = SocketId(place as u16);
+        self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
+        rest
+    }
+
+    /// Takes what a name server says.
+    fn hear<M: Machine, H: Host>(&mut self, query: QueryId, driven: &mut Driven<'_, M, H>) -> Rest {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut rest = Rest::Perhaps;
+        for _ in 0..READS_A_TURN {
+            match self.queries.receive(query, &mut buffer) {
+                Reply::Bytes(length) => {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    self.hand_in(driven, Input::Answer { query, bytes });
+                }
+                Reply::Refused => self.hand_in(driven, Input::Unanswered { query }),
+                Reply::Nothing => {
+                    rest = Rest::Nothing;
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+        rest
     }
 
     fn receive<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
@@ -345,12 +384,7 @@ impl EventLoop {
         loop {
             self.inputs = 0;
             self.perform(driven.host);
-            let Some((connection, departure)) = self.departures.pop_front() else { return };
-            let input = match departure {
-                Departure::Written(bytes) => Input::Written { connection, bytes },
-                Departure::Lost => Input::Lost { connection },
-                Departure::Nothing => continue,
-            };
+            let Some(input) = self.news.pop_front() else { return };
             driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
         }
     }
@@ -376,13 +410,20 @@ impl EventLoop {
                 Output::Report(report) => host.report(report),
                 Output::Write { connection, bytes } => {
                     self.send(batch_socket, &mut batch, host);
-                    let departure = self.connections.write(connection, bytes, self.poll.registry());
-                    self.departures.push_back((connection, departure));
+                    self.news.extend(self.connections.write(connection, bytes, self.poll.registry()));
                 }
                 Output::Close { connection, how } => {
                     self.send(batch_socket, &mut batch, host);
                     self.connections.close(connection, how, self.now);
                 }
+                Output::Connect { connection, from, to } => {
+                    self.send(batch_socket, &mut batch, host);
+                    self.news.extend(self.connections.open(connection, from, to, self.poll.registry()));
+                }
+                Output::Query { query, server, bytes } => {
+                    self.news.extend(self.queries.ask(query, server, bytes, self.poll.registry()));
+                }
+                Output::QueryOver { query } => self.queries.over(query),
                 Output::Drained => self.drained = true,
                 other => tracing::error!(?other, "this runtime cannot do what core asks for"),
             }
@@ -396,6 +437,7 @@ impl EventLoop {
         if let (Some(port), false) = (self.ports.get_mut(usize::from(socket.0)), batch.is_empty()) {
             batch.iter().for_each(|(to, bytes)| host.passed(port.address(), *to, bytes));
             let lost = port.send(batch);
+            self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
             if lost > 0
                 && let Some(datagrams) = self.overflows.admit(self.now, lost as u64)
             {
@@ -411,8 +453,10 @@ impl EventLoop {
         let until = self.now + FAREWELL;
         while self.connections.keep_waiting() && self.now < until {
             self.wait(events, Some(until.saturating_duration_since(self.now)))?;
-            for event in events.iter().filter(|event| event.token().0 >= CONNECTION_TOKENS) {
-                self.connections.flush(self.connections.named(event.token().0), self.now);
+            for event in events.iter() {
+                let Source::Connection(id) = Source::of(event.token()) else { continue };
+                // The machine is told nothing any more.
+                drop((self.connections.establish(id), self.connections.flush(id, self.now)));
             }
         }
         Ok(())

@@ -15,6 +15,8 @@ const STALL: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(2);
 /// How much of what a peer still sends is thrown away meanwhile.
 const LINGER_BYTES: usize = 16 << 20;
+/// More than this must not wait for a peer that takes nothing when more is to be written.
+const MAX_WAITING: usize = 1 << 20;
 /// Connections that the system may keep until they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -76,6 +78,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     queue: VecDeque<u8>,
     phase: Phase,
+    /// Whether it stands; before that nothing is written.
+    stands: bool,
     peer_ended: bool,
     /// Whether readiness to be written is told; asked for only once something had to wait, then for good.
     watched: bool,
@@ -90,15 +94,42 @@ impl Connection {
             stream,
             queue: VecDeque::new(),
             phase: Phase::Open,
+            stands: true,
             peer_ended: false,
             watched: false,
             told_end: None,
         }
     }
 
-    /// Has its readiness to be read told under this token.
+    /// A connection that is being opened: when it can be written to, it stands or has failed.
+    pub(super) fn opening(stream: TcpStream) -> Self {
+        Self { stands: false, watched: true, ..Self::new(stream) }
+    }
+
+    /// Has its readiness to be read told under this token, and that to be written if something waits for it.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE)
+        let interest =
+            if self.watched { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        registry.register(&mut self.stream, token, interest)
+    }
+
+    /// At an event: whether the connection stands now, or cannot be opened. `None` if nothing has changed.
+    pub(super) fn establish(&mut self) -> Option<io::Result<()>> {
+        if self.stands {
+            return None;
+        }
+        match self.stream.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Some(Err(error)),
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                self.stands = true;
+                Some(Ok(()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotConnected => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Has its readiness to be written told as well, if something waits for that.
@@ -146,6 +177,9 @@ impl Connection {
 
     /// Reads once into `buffer`.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Got {
+        if !self.stands {
+            return Got::Nothing;
+        }
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => {
@@ -172,9 +206,14 @@ impl Connection {
         }
     }
 
-    /// Writes bytes behind those that wait. How many went to the system, or that the connection broke.
+    /// Writes bytes behind those that wait. How many went to the system, or that the connection broke, or has to be given
+    /// up because too much waits already.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = if self.queue.is_empty() { write_some(&mut self.stream, bytes)? } else { 0 };
+        if self.queue.len() > MAX_WAITING {
+            return Err(io::Error::other(format!("the peer leaves {} bytes waiting", self.queue.len())));
+        }
+        let at_once = self.stands && self.queue.is_empty();
+        let written = if at_once { write_some(&mut self.stream, bytes)? } else { 0 };
         self.queue.extend(bytes.get(written..).unwrap_or_default());
         Ok(written)
     }
@@ -182,7 +221,7 @@ impl Connection {
     /// Writes on what waits. How many bytes went to the system, or that the connection broke.
     pub(super) fn flush(&mut self, now: Instant) -> io::Result<usize> {
         let mut written = 0;
-        while !self.queue.is_empty() {
+        while self.stands && !self.queue.is_empty() {
             let (front, _) = self.queue.as_slices();
             let length = write_some(&mut self.stream, front)?;
             if length == 0 {

@@ -11,12 +11,18 @@ use nix::sys::socket::{
     ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
 };
 
+use super::errors::{self, Notice, is_unreachable, socket_address};
+
 /// Datagrams in one system call.
 pub(super) const BATCH: usize = 64;
 /// The longest datagram there is.
 const LONGEST: usize = 65_536;
 /// What is asked for as socket buffers: bursts of thousands of calls must not be lost between two wake-ups.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// How many notices of ICMP are taken at once.
+const NOTICES: usize = 1024;
+/// How often a datagram is tried whose sending tells of the errors of others.
+const TRIES: usize = 8;
 
 /// A socket that is driven.
 pub(super) struct Port {
@@ -26,6 +32,8 @@ pub(super) struct Port {
     /// of the other family must not use the same.
     inbound: MultiHeaders<SockaddrStorage>,
     outbound: MultiHeaders<SockaddrStorage>,
+    /// What datagrams did not reach, until the machine is told.
+    unreachable: Vec<SocketAddr>,
 }
 
 /// Whether a socket was read empty.
@@ -44,6 +52,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     enlarge_buffers(&socket);
+    errors::keep(&socket, &address);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))
@@ -59,7 +68,7 @@ impl Port {
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
         let headers = || MultiHeaders::preallocate(BATCH, None);
-        Ok(Self { socket, address, inbound: headers(), outbound: headers() })
+        Ok(Self { socket, address, inbound: headers(), outbound: headers(), unreachable: Vec::new() })
     }
 
     /// What it is really bound to.
@@ -85,7 +94,7 @@ impl Port {
             }
             Err(Errno::EAGAIN) => Rest::Nothing,
             Err(Errno::EINTR) => Rest::Perhaps,
-            // What ICMP says of earlier datagrams comes back here; their transactions have timers of their own.
+            // What ICMP says of a datagram is told here too, without a word of whom it concerns.
             Err(error) => {
                 tracing::debug!(%error, "receiving datagrams");
                 Rest::Perhaps
@@ -97,19 +106,53 @@ impl Port {
     /// reason counts as lost on the way, without holding up those behind it.
     pub(super) fn send(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> usize {
         let mut rest = datagrams;
+        let mut tries = 0;
         while let Some((to, _)) = rest.first() {
             let done = match self.send_batch(rest) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => return rest.len(),
                 Err(error) => {
+                    // It may be the error of an earlier datagram, which was waiting to be told.
+                    tries += 1;
+                    let concerns_others = self.take_notices() > 0;
+                    if concerns_others && tries < TRIES {
+                        continue;
+                    }
                     tracing::debug!(%error, %to, "sending a datagram");
+                    if !concerns_others && is_unreachable(error) {
+                        self.unreachable.push(*to);
+                    }
                     1
                 }
             };
+            tries = 0;
             rest = rest.get(done..).unwrap_or_default();
         }
         0
+    }
+
+    /// Takes what ICMP has said.
+    pub(super) fn receive_errors(&mut self) -> Rest {
+        if self.take_notices() < NOTICES { Rest::Nothing } else { Rest::Perhaps }
+    }
+
+    /// How many notices of ICMP were there.
+    fn take_notices(&mut self) -> usize {
+        let notices = std::iter::from_fn(|| errors::take(&self.socket)).take(NOTICES);
+        let mut count = 0;
+        for notice in notices.filter(|notice| *notice != Notice::Own) {
+            count += 1;
+            if let Notice::Unreachable(to) = notice {
+                self.unreachable.push(to);
+            }
+        }
+        count
+    }
+
+    /// The addresses that datagrams did not reach, told once.
+    pub(super) fn unreachable(&mut self) -> impl Iterator<Item = SocketAddr> {
+        self.unreachable.drain(..)
     }
 
     /// How many of the first batch were sent: the error is that of the first one.
@@ -134,13 +177,6 @@ fn enlarge_buffers(socket: &socket2::Socket) {
     if let Err(error) = received.and(sent) {
         tracing::debug!(%error, "socket buffers stay as they are");
     }
-}
-
-fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = storage.as_sockaddr_in() {
-        return Some(SocketAddr::from((v4.ip(), v4.port())));
-    }
-    storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
 }
 
 /// The datagrams that one [`Port::receive`] took, for all sockets in turn.
@@ -232,6 +268,7 @@ mod tests {
         from.port.send(&[(good, b"a"), (good, &too_long), (nowhere, b"x"), (good, b"b")]);
         let received = to.receive(&mut Arrivals::new(), 2);
         assert_eq!(received, [(from.port.address(), b"a".to_vec()), (from.port.address(), b"b".to_vec())]);
+        assert_eq!(from.port.unreachable().count(), 0, "it says nothing of whoever it was for");
     }
 
     #[test]
@@ -244,6 +281,33 @@ mod tests {
         let own = station.port.address();
         assert_eq!(station.port.send(&[(own, b"I am")]), 0);
         assert_eq!(station.receive(&mut Arrivals::new(), 1), [(own, b"I am".to_vec())]);
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_told_once_for_both_families() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let mut station = Station::on(address);
+            let closed = Station::on(address).port.address();
+            station.port.send(&[(closed, b"is anybody there?")]);
+            let mut events = Events::with_capacity(1);
+            station.poll.poll(&mut events, Some(Duration::from_secs(10))).expect("polled");
+            assert!(events.iter().any(mio::event::Event::is_error), "{events:?}");
+            assert_eq!(station.port.receive_errors(), Rest::Nothing);
+            assert_eq!(station.port.unreachable().collect::<Vec<_>>(), [closed]);
+            assert_eq!(station.port.receive_errors(), Rest::Nothing);
+            assert_eq!(station.port.unreachable().count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_the_system_forbids_is_not_called_unreachable() {
+        let mut station = Station::on_loopback();
+        // Nobody has asked for leave to broadcast.
+        let everybody = SocketAddr::from(([255, 255, 255, 255], 9));
+        let good = station.port.address();
+        station.port.send(&[(everybody, b"x"), (good, b"y")]);
+        assert_eq!(station.receive(&mut Arrivals::new(), 1), [(good, b"y".to_vec())]);
+        assert_eq!(station.port.unreachable().count(), 0);
     }
 
     #[test]

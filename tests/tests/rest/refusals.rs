@@ -237,8 +237,9 @@ fn a_body_of_another_type_and_another_expectation_are_refused() {
 #[test]
 fn a_call_that_cannot_be_sent_is_refused_until_later() {
     let server = server("");
-    // No proxy, and a domain that cannot be sent to by address.
-    let reply = refused(&server, &["-X", "POST"], PATH, (503, "transport"), Accept::Known);
+    // No proxy, and an address of a family that is not listened for.
+    let path = "/callcontroller/user1%40%5B::1%5D/user2?agent=user1";
+    let reply = refused(&server, &["-X", "POST"], path, (503, "transport"), Accept::Known);
     assert_eq!(reply.header("Retry-After"), Some("5"));
 }
 

@@ -181,7 +181,7 @@ impl Bridge {
     fn call_fresh(&mut self, desk: &mut Desk<'_, '_>) -> Result<(), Refusal> {
         let Some(joining) = &mut self.joining else { return Ok(()) };
         if desk.stack.endpoint.contacts.of(joining.uri()).wants_offer {
-            desk.stack.endpoint.route(joining.uri()).ok_or(Refusal::NoTransport)?;
+            desk.stack.endpoint.hop(joining.uri()).ok_or(Refusal::NoTransport)?;
             joining.step = Step::Soliciting;
             self.ask(Ask::Solicit, desk);
             return Ok(());

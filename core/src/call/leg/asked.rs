@@ -9,6 +9,7 @@ use crate::sip::screen::Usage;
 use crate::sip::sdp;
 use crate::sip::session_timer::{Agreement, MIN_SE};
 use crate::sip::transaction::Reply;
+use crate::sip::transport::Secure;
 
 /// Seconds after which a request that came into another one may be tried again, at the most (RFC 3261 §14.2).
 const RETRY_WITHIN: u32 = 10;
@@ -90,10 +91,10 @@ impl Leg {
         };
         let lines = agreement.as_ref().map(Agreement::lines).unwrap_or_default();
         let Stack { now, outbox, endpoint } = stack;
-        let contact = endpoint.locals.sent_by(answering.flow).to_owned();
+        let (locals, secure) = (&endpoint.locals, Secure::of(request.uri.raw));
         let (allow, reply) = (self.usage.allow(), Reply { status: Status::OK, to_tag: None });
         endpoint.transactions.respond(*now, answering.key, request, reply, outbox, |mut writer| {
-            writer.field_parts(Name::Contact, &["<sip:cordboard@", &contact, ">"]);
+            locals.contact(&mut writer, answering.flow, secure);
             writer.field(Name::Allow, allow).field(Name::Server, PRODUCT);
             writer.lines(|out| out.extend_from_slice(lines.as_bytes()));
             match &body {
@@ -152,14 +153,17 @@ impl Leg {
         let Passed { status, method, lines, body } = passed;
         let targets = status.is_success() && matches!(method, Method::Invite | Method::Update);
         let Stack { now, outbox, endpoint } = stack;
-        let contact = endpoint.locals.sent_by(self.flow).to_owned();
+        let (locals, flow) = (&endpoint.locals, endpoint.transactions.came_by(passing.server));
+        let secure = self.seen_by_peer().map_or(Secure::No, |(.., target)| Secure::of(target));
         let session = passing.session.as_ref().filter(|_| targets);
         let timer = session.map(Agreement::lines).unwrap_or_default();
         let allow = self.usage.allow();
         let reply = Reply { status, to_tag: None };
         endpoint.transactions.respond_held(*now, passing.server, reply, outbox, |mut writer| {
             if targets || (method == Method::Invite && status.is_provisional()) {
-                writer.field_parts(Name::Contact, &["<sip:cordboard@", &contact, ">"]);
+                if let Some(flow) = flow {
+                    locals.contact(&mut writer, flow, secure);
+                }
                 writer.field(Name::Allow, allow);
             }
             writer.lines(|out| out.extend_from_slice(timer.as_bytes()));

@@ -1,14 +1,16 @@
 //! The first INVITE of a leg: offers in order, credentials, redirections, forks, early answers.
 
-use super::{Accepted, Body, Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
+use super::{Accepted, Ack, Body, Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
 use crate::auth::client::Attempts;
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
 use crate::sip::dialog::{self, Dialog, Sending};
 use crate::sip::message::{Method, Name, NameAddr, Response, Status, Uri};
+use crate::sip::resolve::Hop;
 use crate::sip::sdp;
-use crate::sip::transaction::{Client, send};
+use crate::sip::transaction::{Client, Wrote};
+use crate::sip::transport::{Flow, Secure};
 
 /// How many redirections one call follows (SPEC: at most 5).
 const MAX_REDIRECTIONS: usize = 5;
@@ -18,6 +20,8 @@ const MAX_REDIRECTIONS: usize = 5;
 pub(crate) struct Invitation {
     /// The Request-URI.
     pub(crate) target: Box<str>,
+    /// Where it is sent to.
+    pub(crate) hop: Hop,
     /// Header lines of its own, each with CR LF.
     pub(crate) lines: Box<[u8]>,
     /// The URI of P-Asserted-Identity, for trusted proxies only (RFC 3325 §5).
@@ -84,54 +88,72 @@ impl Inviting {
 }
 
 impl Leg {
-    pub(super) fn send_invite(
-        &mut self,
-        invitation: Invitation,
-        mut attempts: Attempts,
-        stack: &mut Stack<'_>,
-    ) -> Inviting {
+    /// Sends the INVITE, as soon as it is known where to.
+    pub(super) fn send_invite(&mut self, invitation: Invitation, attempts: Attempts, stack: &mut Stack<'_>) {
         self.cseq += 1;
+        let what = (Method::Invite, self.owner());
+        let transactions = &mut stack.endpoint.transactions;
+        let transaction = transactions.begin(stack.now, what, (&invitation.hop, None), stack.outbox);
+        self.state = State::Inviting(Box::new(Inviting {
+            transaction,
+            cseq: self.cseq,
+            invitation,
+            attempts,
+            credentials: Box::default(),
+            body: Box::default(),
+            early: Early::default(),
+            canceled: false,
+        }));
+        self.write_invite(stack);
+    }
+
+    /// Writes the INVITE for the way that it goes.
+    pub(super) fn write_invite(&mut self, stack: &mut Stack<'_>) {
+        let State::Inviting(mut inviting) = std::mem::replace(&mut self.state, State::Over) else { return };
+        while let Some(flow) = stack.endpoint.transactions.located(inviting.transaction) {
+            self.flow = Some(flow);
+            if self.write_invite_for(flow, &mut inviting, stack) {
+                break;
+            }
+        }
+        self.state = State::Inviting(inviting);
+    }
+
+    /// Whether it goes this way.
+    fn write_invite_for(&mut self, flow: Flow, inviting: &mut Inviting, stack: &mut Stack<'_>) -> bool {
+        let Inviting { transaction, cseq, invitation, attempts, .. } = inviting;
         let body = self.offered(&invitation.offer, stack);
         let timer = self.timer_lines("100rel");
         let Stack { now, outbox, endpoint } = stack;
         let mut credentials = Vec::new();
         let about = ("INVITE", &*invitation.target, &*body);
         let secrets = self.credentials.as_deref();
-        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
+        self.session.write(about, secrets, attempts, &mut endpoint.random, &mut credentials);
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
-        let (flow, cseq, usage) = (self.flow, self.cseq, self.usage);
-        let sent_by = endpoint.locals.sent_by(flow);
         let trusted = endpoint.trusts(flow);
         let ends = ends(self, call_id.as_str(), tag.as_str());
-        let owner = self.owner();
-        let transaction =
-            endpoint.transactions.request(*now, Method::Invite, flow, owner, outbox, |out, branch| {
-                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
-                let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
-                writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
-                writer.field(Name::Allow, usage.allow()).lines(|out| out.extend_from_slice(&timer));
-                writer.field(Name::UserAgent, PRODUCT);
-                if let Some(asserted) = invitation.asserted.as_deref().filter(|_| trusted) {
-                    writer.field_parts(Name::PAssertedIdentity, &["<", asserted, ">"]);
-                }
-                writer.lines(|out| out.extend_from_slice(&invitation.lines));
-                writer.lines(|out| out.extend_from_slice(&credentials));
-                if body.is_empty() {
-                    writer.end();
-                } else {
-                    writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
-                }
-            });
-        Inviting {
-            transaction,
-            cseq,
-            invitation,
-            attempts,
-            credentials: credentials.into(),
-            body,
-            early: Early::default(),
-            canceled: false,
-        }
+        let locals = &endpoint.locals;
+        let sent = endpoint.transactions.write(*now, *transaction, outbox, |out, branch| {
+            let sending =
+                Sending { transport: flow.transport(), sent_by: locals.sent_by(flow), branch, cseq: *cseq };
+            let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
+            locals.contact(&mut writer, flow, Secure::of(&invitation.target));
+            writer.field(Name::Allow, self.usage.allow()).lines(|out| out.extend_from_slice(&timer));
+            writer.field(Name::UserAgent, PRODUCT);
+            if let Some(asserted) = invitation.asserted.as_deref().filter(|_| trusted) {
+                writer.field_parts(Name::PAssertedIdentity, &["<", asserted, ">"]);
+            }
+            writer.lines(|out| out.extend_from_slice(&invitation.lines));
+            writer.lines(|out| out.extend_from_slice(&credentials));
+            if body.is_empty() {
+                writer.end();
+            } else {
+                writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(&body));
+            }
+        });
+        inviting.credentials = credentials.into();
+        inviting.body = body;
+        sent != Wrote::Again
     }
 
     fn offered(&mut self, offer: &Offer, stack: &Stack<'_>) -> Box<[u8]> {
@@ -153,8 +175,7 @@ impl Leg {
     pub(crate) fn offer(&mut self, description: &[u8], stack: &mut Stack<'_>) {
         let State::Refused(mut invitation) = std::mem::replace(&mut self.state, State::Over) else { return };
         invitation.offer = Offer::Given(description.into());
-        let inviting = self.send_invite(*invitation, Attempts::default(), stack);
-        self.state = State::Inviting(Box::new(inviting));
+        self.send_invite(*invitation, Attempts::default(), stack);
     }
 
     pub(super) fn invite_response(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) -> LegEvent {
@@ -200,14 +221,14 @@ impl Leg {
                 let Some(target) = invitation.redirected(response) else {
                     return LegEvent::Failed(status, None);
                 };
-                let Some(flow) = stack.endpoint.route(&target) else {
+                let Some(hop) = stack.endpoint.hop(&target) else {
                     return LegEvent::Failed(status, None);
                 };
                 invitation.target = target;
-                self.flow = flow;
+                invitation.hop = hop;
             }
         }
-        self.state = State::Inviting(Box::new(self.send_invite(invitation, attempts, stack)));
+        self.send_invite(invitation, attempts, stack);
         LegEvent::Nothing
     }
 
@@ -216,7 +237,7 @@ impl Leg {
         let mut dialog = self.dialog_of(response, &invitation.target);
         dialog.used_cseq(self.cseq);
         let offer = response.body.into();
-        let accepted = Accepted { key, cseq, credentials, offer, ack: None };
+        let accepted = Accepted { key, cseq, credentials, offer, ack: Ack::Wanted };
         if let Offer::Hold(place @ 1..) = invitation.offer {
             stack.endpoint.contacts.takes_offer(stack.now, uri_of(&self.remote), place);
         }
@@ -242,22 +263,51 @@ impl Leg {
 
     /// Acknowledges the 2xx that waits for it, with the answer to its offer if it brought one (§13.2.2.4).
     pub(crate) fn acknowledge(&mut self, answer: Option<Box<[u8]>>, stack: &mut Stack<'_>) {
+        let what = (Method::Ack, self.owner());
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let Confirmed { dialog, accepted } = confirmed;
-        let Some(waiting) = accepted.iter_mut().find(|accepted| accepted.ack.is_none()) else { return };
-        let credentials = std::mem::take(&mut waiting.credentials);
+        let Some(waiting) = accepted.iter_mut().find(|accepted| accepted.is_unacknowledged()) else { return };
         waiting.offer = Box::default();
-        let about = (waiting.cseq, &*credentials, answer.as_deref());
-        waiting.ack = Some(send_ack(dialog, self.flow, about, stack));
+        let key = stack.begin_within(what, dialog.next_hop(), self.flow);
+        waiting.ack = Ack::Unsent { key, answer: answer.clone() };
+        self.write_ack(key, stack);
         if let Some(answer) = answer {
             self.agree(answer);
+        }
+    }
+
+    /// Writes the ACK of a 2xx for the way that it goes; its bytes are kept for copies of the 2xx.
+    pub(super) fn write_ack(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        let Confirmed { dialog, accepted } = confirmed;
+        let Some(accepted) = accepted.iter_mut().find(|accepted| accepted.ack.is_unsent(key)) else { return };
+        let Stack { now, outbox, endpoint } = stack;
+        let Ack::Unsent { answer, .. } = &accepted.ack else { return };
+        while let Some(flow) = endpoint.transactions.located(key) {
+            let locals = &endpoint.locals;
+            let sent = endpoint.transactions.write(*now, key, outbox, |out, branch| {
+                let sent_by = locals.sent_by(flow);
+                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq: accepted.cseq };
+                let mut writer = dialog.request(out, Method::Ack, sending);
+                writer.lines(|out| out.extend_from_slice(&accepted.credentials));
+                match answer {
+                    Some(answer) => writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(answer)),
+                    None => writer.end(),
+                }
+            });
+            if let Wrote::Acknowledged { flow, bytes } = sent {
+                accepted.ack = Ack::Sent { flow, bytes };
+                accepted.credentials = Box::default();
+                return;
+            }
         }
     }
 
     /// The offer that the 2xx brought which waits for [`acknowledge`](Self::acknowledge).
     pub(crate) fn unanswered_offer(&self) -> Option<&[u8]> {
         let State::Confirmed(confirmed) = &self.state else { return None };
-        confirmed.accepted.iter().find(|accepted| accepted.ack.is_none()).map(|accepted| &*accepted.offer)
+        let waiting = confirmed.accepted.iter().find(|accepted| accepted.is_unacknowledged());
+        waiting.map(|accepted| &*accepted.offer)
     }
 
     /// Acknowledges the 2xx that waits for it, if there is one; nobody is there to hear what it offers.
@@ -270,7 +320,7 @@ impl Leg {
     /// Whether a 2xx of the peer's waits for [`acknowledge`](Self::acknowledge).
     pub(crate) fn is_unacknowledged(&self) -> bool {
         match &self.state {
-            State::Confirmed(confirmed) => confirmed.accepted.iter().any(|accepted| accepted.ack.is_none()),
+            State::Confirmed(confirmed) => confirmed.accepted.iter().any(Accepted::is_unacknowledged),
             State::Inviting(_) | State::Refused(_) | State::Over => false,
         }
     }
@@ -281,17 +331,20 @@ impl Leg {
         let State::Confirmed(confirmed) = &self.state else { return };
         let Some(accepted) = confirmed.accepted.iter().find(|accepted| accepted.key == key) else { return };
         if response.to.tag().unwrap_or_default() == confirmed.dialog.remote_tag() {
-            let flow = stack.endpoint.route_within(confirmed.dialog.next_hop(), self.flow);
-            if let Some(ack) = &accepted.ack {
-                send(stack.outbox, flow, |out| out.extend_from_slice(ack));
+            if let Ack::Sent { flow, bytes } = &accepted.ack {
+                let transactions = &mut stack.endpoint.transactions;
+                transactions.send(stack.now, *flow, stack.outbox, |out| out.extend_from_slice(bytes));
             }
             return;
         }
         let (cseq, fork) = (accepted.cseq, self.dialog_of(response, confirmed.dialog.target()));
-        let answer = self.answer_for_nobody(accepted.ack.as_deref(), response, stack);
-        send_ack(&fork, self.flow, (cseq, &[], answer.as_deref()), stack);
+        let first = if let Ack::Sent { bytes, .. } = &accepted.ack { Some(&**bytes) } else { None };
+        let answer = self.answer_for_nobody(first, response, stack);
+        let mut ack = Inside::plain(Method::Ack, Box::default());
+        ack.body = answer.map(Body::sdp);
+        self.send_outside((fork.clone(), cseq), ack, Attempts::default(), stack);
         // The fork has lost.
-        self.send_outside(fork, Inside::plain(Method::Bye, Box::default()), Attempts::default(), stack);
+        self.send_next_outside(fork, Inside::plain(Method::Bye, Box::default()), stack);
     }
 
     /// What a fork that lost is answered, if its 2xx brings an offer: when the first one's did.
@@ -345,7 +398,7 @@ impl Leg {
             inviting.early.offering = Some((early, line));
             return LegEvent::EarlyOffer(response.status);
         }
-        self.send_outside(early, Inside::plain(Method::Prack, line), Attempts::default(), stack);
+        self.send_next_outside(early, Inside::plain(Method::Prack, line), stack);
         progress
     }
 
@@ -357,7 +410,7 @@ impl Leg {
         let mut prack = Inside::plain(Method::Prack, line);
         prack.body = Some(Body::sdp(answer.clone()));
         self.agree(answer);
-        self.send_outside(dialog, prack, Attempts::default(), stack);
+        self.send_next_outside(dialog, prack, stack);
     }
 
     /// The answer to our offer is of no use: nothing was offered.
@@ -370,29 +423,6 @@ impl Leg {
         let early = self.early_answer.take();
         if response.body.is_empty() || !response.is_sdp() { early } else { Some(response.body.into()) }
     }
-}
-
-/// Writes an ACK of this CSeq number with these credentials and this answer; its bytes, for copies of the 2xx.
-fn send_ack(
-    dialog: &Dialog,
-    made_on: crate::sip::transport::Flow,
-    (cseq, credentials, answer): (u32, &[u8], Option<&[u8]>),
-    stack: &mut Stack<'_>,
-) -> Box<[u8]> {
-    let endpoint = &mut *stack.endpoint;
-    let flow = endpoint.route_within(dialog.next_hop(), made_on);
-    let branch = endpoint.transactions.fresh_branch();
-    let sent_by = endpoint.locals.sent_by(flow);
-    let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
-    let sent = send(stack.outbox, flow, |out| {
-        let mut writer = dialog.request(out, Method::Ack, sending);
-        writer.lines(|out| out.extend_from_slice(credentials));
-        match answer {
-            Some(answer) => writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(answer)),
-            None => writer.end(),
-        }
-    });
-    sent.into()
 }
 
 /// The ways in which phones say that they take no INVITE without an offer (SPEC 3).

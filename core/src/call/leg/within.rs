@@ -1,14 +1,15 @@
 //! Requests within a leg's dialog: ours.
 
 use super::{
-    Accepted, Attempts, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose, ReferSub, State,
+    Accepted, Ack, Attempts, Confirmed, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose,
+    ReferSub, State,
 };
 use crate::call::stack::Stack;
 use crate::ident::Key;
 use crate::sip::dialog::{Dialog, Sending};
 use crate::sip::message::{Method, Name, Response, Writer};
-use crate::sip::screen::Usage;
-use crate::sip::transaction::{Client, Server};
+use crate::sip::transaction::{Client, Server, Wrote};
+use crate::sip::transport::{Flow, Secure};
 
 impl Leg {
     /// Sends a request within the dialog; nothing happens when there is none.
@@ -35,37 +36,67 @@ impl Leg {
         self.outstanding.iter().any(offers)
     }
 
-    fn send_within(&mut self, request: Inside, mut attempts: Attempts, stack: &mut Stack<'_>) {
-        let owner = self.owner();
-        let timer = match request.method {
-            Method::Invite => self.timer_lines(if wants_reliable(&request) { "100rel" } else { "" }),
-            Method::Update => self.timer_lines(""),
-            _ => Vec::new(),
-        };
+    fn send_within(&mut self, request: Inside, attempts: Attempts, stack: &mut Stack<'_>) {
+        let what = (request.method, self.owner());
         let State::Confirmed(confirmed) = &mut self.state else { return };
         confirmed.dialog.used_cseq(self.cseq);
         self.cseq = confirmed.dialog.next_cseq();
+        let key = stack.begin_within(what, confirmed.dialog.next_hop(), self.flow);
+        let credentials = Box::default();
+        self.outstanding.push(Outstanding { key, cseq: self.cseq, credentials, request, attempts });
+        self.write_within(key, stack);
+    }
+
+    /// Writes a request within the dialog for the way that it goes.
+    pub(super) fn write_within(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
+        let Some(at) = self.outstanding.iter().position(|outstanding| outstanding.key == key) else { return };
+        let mut outstanding = self.outstanding.remove(at);
+        while let Some(flow) = stack.endpoint.transactions.located(key) {
+            self.flow = Some(flow);
+            if self.write_within_for(flow, &mut outstanding, stack) {
+                break;
+            }
+        }
+        self.outstanding.insert(at, outstanding);
+    }
+
+    /// Whether it goes this way.
+    fn write_within_for(&mut self, flow: Flow, outstanding: &mut Outstanding, stack: &mut Stack<'_>) -> bool {
+        let Outstanding { key, cseq, request, attempts, .. } = outstanding;
+        let timer = match request.method {
+            Method::Invite => self.timer_lines(if wants_reliable(request) { "100rel" } else { "" }),
+            Method::Update => self.timer_lines(""),
+            _ => Vec::new(),
+        };
+        let State::Confirmed(Confirmed { dialog, .. }) = &self.state else { return true };
         let Stack { now, outbox, endpoint } = stack;
-        let flow = endpoint.route_within(confirmed.dialog.next_hop(), self.flow);
         let mut credentials = Vec::new();
         let body = request.body.as_ref().map_or(&[][..], |body| &body.bytes);
-        let about = (request.method.as_str(), confirmed.dialog.target(), body);
+        let about = (request.method.as_str(), dialog.target(), body);
         let secrets = self.credentials.as_deref();
-        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
-        let sent_by = endpoint.locals.sent_by(flow);
-        let (dialog, cseq, usage) = (&confirmed.dialog, self.cseq, self.usage);
-        let key = endpoint.transactions.request(*now, request.method, flow, owner, outbox, |out, branch| {
-            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
+        self.session.write(about, secrets, attempts, &mut endpoint.random, &mut credentials);
+        let (locals, usage) = (&endpoint.locals, self.usage);
+        let sent = endpoint.transactions.write(*now, *key, outbox, |out, branch| {
+            let sent_by = locals.sent_by(flow);
+            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq: *cseq };
             let mut writer = dialog.request(out, request.method, sending);
-            begin(&mut writer, request.method, sent_by, usage);
+            if has_contact(request.method) {
+                locals.contact(&mut writer, flow, Secure::of(dialog.target()));
+            }
+            if matches!(request.method, Method::Invite | Method::Update) {
+                writer.field(Name::Allow, usage.allow());
+            }
             writer
                 .lines(|out| out.extend_from_slice(&timer))
                 .lines(|out| out.extend_from_slice(&request.lines))
                 .lines(|out| out.extend_from_slice(&credentials));
-            finish(writer, &request);
+            finish(writer, request);
         });
-        let credentials = if request.method == Method::Invite { credentials.into() } else { Box::default() };
-        self.outstanding.push(Outstanding { key, cseq, credentials, request, attempts });
+        // Its ACK repeats them (§22.1).
+        if request.method == Method::Invite {
+            outstanding.credentials = credentials.into();
+        }
+        sent != Wrote::Again
     }
 
     pub(super) fn response_within(
@@ -129,7 +160,7 @@ impl Leg {
             // Copies come of the first and of the latest only: of any other its peer has had the ACK.
             confirmed.accepted.truncate(1);
             let offer = if request.body.is_some() { Box::default() } else { response.body.into() };
-            confirmed.accepted.push(Accepted { key, cseq, credentials, offer, ack: None });
+            confirmed.accepted.push(Accepted { key, cseq, credentials, offer, ack: Ack::Wanted });
             if request.body.is_some() {
                 self.acknowledge(None, stack);
             }
@@ -181,41 +212,63 @@ impl Leg {
         self.cseq
     }
 
-    /// Sends a request in another dialog than the leg's own: PRACK in an early one, BYE to a fork that lost.
+    /// Sends the next request in another dialog than the leg's own: PRACK in an early one, BYE to a fork that lost.
     /// Challenges are answered; apart from that its answer is of no interest.
+    pub(super) fn send_next_outside(&mut self, dialog: Dialog, request: Inside, stack: &mut Stack<'_>) {
+        self.cseq += 1;
+        self.send_outside((dialog, self.cseq), request, Attempts::default(), stack);
+    }
+
+    /// The same with this CSeq number, which is that of its INVITE for an ACK.
     pub(super) fn send_outside(
         &mut self,
-        dialog: Dialog,
+        (dialog, cseq): (Dialog, u32),
         request: Inside,
-        mut attempts: Attempts,
+        attempts: Attempts,
         stack: &mut Stack<'_>,
     ) {
-        self.cseq += 1;
-        let (owner, cseq) = (self.owner(), self.cseq);
+        let what = (request.method, self.owner());
+        let key = stack.begin_within(what, dialog.next_hop(), self.flow);
+        self.outside.push(Outside { key, cseq, dialog, request, attempts });
+        self.write_outside(key, stack);
+    }
+
+    /// Writes a request in another dialog for the way that it goes.
+    pub(super) fn write_outside(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
+        let Some(mut outside) = self.take_outside(key) else { return };
+        let Outside { cseq, dialog, request, attempts, .. } = &mut outside;
         let Stack { now, outbox, endpoint } = stack;
-        let flow = endpoint.route_within(dialog.next_hop(), self.flow);
         let method = request.method;
-        let mut credentials = Vec::new();
-        let body = request.body.as_ref().map_or(&[][..], |body| &body.bytes);
-        let about = (method.as_str(), dialog.target(), body);
-        let secrets = self.credentials.as_deref();
-        self.session.write(about, secrets, &mut attempts, &mut endpoint.random, &mut credentials);
-        let sent_by = endpoint.locals.sent_by(flow);
-        let key = endpoint.transactions.request(*now, method, flow, owner, outbox, |out, branch| {
-            let sending = Sending { transport: flow.transport(), sent_by, branch, cseq };
-            let mut writer = dialog.request(out, method, sending);
-            writer
-                .lines(|out| out.extend_from_slice(&request.lines))
-                .lines(|out| out.extend_from_slice(&credentials));
-            finish(writer, &request);
-        });
-        self.outside.push(Outside { key, dialog, request, attempts });
+        while let Some(flow) = endpoint.transactions.located(key) {
+            let mut credentials = Vec::new();
+            let body = request.body.as_ref().map_or(&[][..], |body| &body.bytes);
+            let about = (method.as_str(), dialog.target(), body);
+            let secrets = self.credentials.as_deref().filter(|_| method != Method::Ack);
+            self.session.write(about, secrets, attempts, &mut endpoint.random, &mut credentials);
+            let sent_by = endpoint.locals.sent_by(flow);
+            let sent = endpoint.transactions.write(*now, key, outbox, |out, branch| {
+                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq: *cseq };
+                let mut writer = dialog.request(out, method, sending);
+                writer
+                    .lines(|out| out.extend_from_slice(&request.lines))
+                    .lines(|out| out.extend_from_slice(&credentials));
+                finish(writer, request);
+            });
+            if sent != Wrote::Again {
+                break;
+            }
+        }
+        // Nothing answers an ACK: once it is sent, it is over.
+        if method != Method::Ack || !endpoint.transactions.is_over(key) {
+            self.outside.push(outside);
+        }
     }
 
     fn response_outside(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
         let Some(Outside { dialog, request, mut attempts, .. }) = self.take_outside(key) else { return };
         if response.status.is_challenge() && self.challenged(response, &mut attempts, stack).is_ok() {
-            self.send_outside(dialog, request, attempts, stack);
+            self.cseq += 1;
+            self.send_outside((dialog, self.cseq), request, attempts, stack);
         }
     }
 
@@ -226,15 +279,9 @@ impl Leg {
     }
 }
 
-/// What a request has that is ours to say: where we are reached, and what we take.
-fn begin(writer: &mut Writer<'_>, method: Method<'_>, sent_by: &str, usage: Usage) {
-    let has_contact = matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify);
-    if has_contact {
-        writer.field_parts(Name::Contact, &["<sip:cordboard@", sent_by, ">"]);
-    }
-    if matches!(method, Method::Invite | Method::Update) {
-        writer.field(Name::Allow, usage.allow());
-    }
+/// Whether a request says where we are reached.
+fn has_contact(method: Method<'_>) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify)
 }
 
 fn finish(writer: Writer<'_>, request: &Inside) {

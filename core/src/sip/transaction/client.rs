@@ -3,15 +3,16 @@
 use super::branch::Branch;
 use super::step::{Step, Timer};
 use super::timers::Timers;
+use super::way::Way;
 use super::{
-    Due, Owner, TransactionEvent, Transactions, client_invite, client_non_invite, follow, send, set_timer,
+    Due, Owner, TransactionEvent, Transactions, client_invite, client_non_invite, follow, set_timer,
 };
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
 use crate::sip::message::{Method, Response, Status};
 use crate::sip::transport::Flow;
-use crate::time::wheel::TimerKey;
+use crate::time::wheel::{TimerKey, Wheel};
 
 /// What happens to a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,9 @@ pub(super) enum Act {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Machine {
+pub(super) enum Machine {
+    /// It is not sent yet: where to is being looked up, or its user has not written it.
+    Unsent,
     Invite(client_invite::State),
     NonInvite(client_non_invite::State),
 }
@@ -78,6 +81,7 @@ impl Machine {
 
     fn on(self, event: Event, timers: &Timers, reliable: bool) -> Step<Machine, Act> {
         match self {
+            Machine::Unsent => Step::stay(self, Act::Ignore),
             Machine::Invite(state) => state.on(event, timers, reliable).map(Machine::Invite),
             Machine::NonInvite(state) => state.on(event, timers, reliable).map(Machine::NonInvite),
         }
@@ -86,6 +90,7 @@ impl Machine {
     /// Whether the bytes that are kept may still be sent or read.
     fn keeps_bytes(self) -> bool {
         match self {
+            Machine::Unsent => true,
             Machine::Invite(state) => !matches!(state, client_invite::State::Accepted),
             Machine::NonInvite(state) => !matches!(state, client_non_invite::State::Completed),
         }
@@ -98,7 +103,12 @@ pub(crate) struct Client {
     ident: Ident,
     method: Method<'static>,
     owner: Owner,
-    flow: Flow,
+    /// None as long as it is not known.
+    pub(super) flow: Option<Flow>,
+    /// None for a request whose user has said by which flow it goes, and that was never moved to another.
+    pub(super) way: Option<Box<Way>>,
+    /// Whether anything was heard of the peer.
+    pub(super) heard: bool,
     machine: Machine,
     /// The request, as long as it may have to be sent again or CANCEL and ACK are made of it; then the ACK of a
     /// failure.
@@ -117,6 +127,94 @@ enum Cancel {
 }
 
 impl Client {
+    /// One that is to be written when it is known where it goes.
+    pub(super) fn unsent(ident: Ident, method: Method<'static>, owner: Owner) -> Self {
+        Self {
+            ident,
+            method,
+            owner,
+            flow: None,
+            way: None,
+            heard: false,
+            machine: Machine::Unsent,
+            bytes: Box::default(),
+            retransmit: None,
+            expire: None,
+            cancel: Cancel::No,
+        }
+    }
+
+    pub(super) fn branch(&self) -> Branch {
+        Branch::of(self.ident)
+    }
+
+    pub(super) fn method(&self) -> Method<'static> {
+        self.method
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(super) fn is_unsent(&self) -> bool {
+        self.machine == Machine::Unsent
+    }
+
+    /// Whether it is wanted to be cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        !matches!(self.cancel, Cancel::No) || self.method == Method::Cancel
+    }
+
+    /// Whether a response is waited for that only this way brings.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(
+            self.machine,
+            Machine::Invite(client_invite::State::Calling { .. })
+                | Machine::NonInvite(
+                    client_non_invite::State::Trying { .. } | client_non_invite::State::Proceeding
+                )
+        )
+    }
+
+    fn is_reliable(&self) -> bool {
+        self.flow.is_some_and(Flow::is_reliable)
+    }
+
+    /// It was sent, as these bytes.
+    pub(super) fn start(&mut self, sent: Box<[u8]>, timers: &Timers, reliable: bool) -> (Timer, Timer) {
+        let start = Machine::start(self.method, timers, reliable);
+        // No machine ends as it starts.
+        self.machine = start.next.unwrap_or(Machine::NonInvite(client_non_invite::State::Completed));
+        self.bytes = sent;
+        (start.retransmit, start.expire)
+    }
+
+    /// It is to be written once more.
+    pub(super) fn unsend(&mut self, wheel: &mut Wheel<Due>) {
+        self.machine = Machine::Unsent;
+        self.bytes = Box::default();
+        self.stay(wheel);
+        wheel.stop_taken(&mut self.retransmit);
+        wheel.stop_taken(&mut self.expire);
+    }
+
+    /// Nobody waits for its answer any more; what comes all the same is nobody's.
+    pub(super) fn abandon(&mut self, wheel: &mut Wheel<Due>) {
+        self.owner = Owner::NOBODY;
+        wheel.stop_taken(&mut self.retransmit);
+    }
+
+    pub(super) fn set_timers(
+        &mut self,
+        wheel: &mut Wheel<Due>,
+        now: Tick,
+        key: Key<Client>,
+        (retransmit, expire): (Timer, Timer),
+    ) {
+        set_timer(wheel, now, &mut self.retransmit, retransmit, Due::ClientRetransmit(key));
+        set_timer(wheel, now, &mut self.expire, expire, Due::ClientExpire(key));
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         let reason = match &self.cancel {
             Cancel::Wanted(Some(reason)) => reason.len(),
@@ -133,6 +231,8 @@ pub(crate) enum Cancelled {
     Sent(Key<Client>),
     /// No provisional response has come yet; CANCEL is sent when one does (§9.1).
     Waiting,
+    /// It was never sent, and is over now.
+    Unsent,
     /// The INVITE has its final response, is none, or is over.
     TooLate,
 }
@@ -159,8 +259,9 @@ pub(crate) enum ResponseKind {
     Success2xx,
 }
 
+#[cfg(any(test, feature = "softphone"))]
 impl Transactions {
-    /// Sends a request in a new transaction: `write` appends it whole, with the branch that it is given.
+    /// Sends a request by this flow in a new transaction: `write` appends it whole, with the branch that it is given.
     ///
     /// Never for CANCEL, which [`cancel`](Self::cancel) makes, nor for the ACK of a 2xx, which has no transaction
     /// ([`send`]).
@@ -174,31 +275,20 @@ impl Transactions {
         write: impl FnOnce(&mut Vec<u8>, &str),
     ) -> Key<Client> {
         let secret = self.random.bits();
-        let start = Machine::start(method, &self.timers, flow.is_reliable());
-        // No machine ends as it starts.
-        let machine = start.next.unwrap_or(Machine::NonInvite(client_non_invite::State::Completed));
-        let key = self.clients.insert_with(|key| Client {
-            ident: Ident::new(key, secret),
-            method,
-            owner,
-            flow,
-            machine,
-            bytes: Box::default(),
-            retransmit: None,
-            expire: None,
-            cancel: Cancel::No,
-        });
+        let key = self.clients.insert_with(|key| Client::unsent(Ident::new(key, secret), method, owner));
         let branch = Branch::of(Ident::new(key, secret));
-        let sent = send(outbox, flow, |out| write(out, branch.as_str()));
-        if let Some(client) = self.clients.get_mut(key)
-            && (method == Method::Invite || !flow.is_reliable())
-        {
-            client.bytes = sent.into();
+        let sent: Box<[u8]> =
+            self.transport.send(now, flow, outbox, |out| write(out, branch.as_str())).into();
+        if let Some(client) = self.clients.get_mut(key) {
+            client.flow = Some(flow);
+            let timers = client.start(sent, &self.timers, flow.is_reliable());
+            client.set_timers(&mut self.wheel, now, key, timers);
         }
-        self.set_client(now, key, start.retransmit, start.expire);
         key
     }
+}
 
+impl Transactions {
     /// Cancels an INVITE: at once if a provisional response has come, else when one does. Its final response is
     /// waited for 64*T1 from then (§9.1). `reason` is the value of a `Reason` header field (RFC 3326).
     ///
@@ -210,6 +300,10 @@ impl Transactions {
         reason: Option<&str>,
         outbox: &mut Outbox,
     ) -> Cancelled {
+        if let Some(owner) = self.forget_unsent(key) {
+            self.told.push(TransactionEvent::TimedOut { owner, key });
+            return Cancelled::Unsent;
+        }
         let Some(client) = self.clients.get_mut(key) else { return Cancelled::TooLate };
         match (client.machine, &client.cancel) {
             (Machine::Invite(client_invite::State::Calling { .. }), Cancel::No) => {
@@ -235,27 +329,22 @@ impl Transactions {
         outbox: &mut Outbox,
     ) -> Cancelled {
         let Some(invite) = self.clients.get(key) else { return Cancelled::TooLate };
-        let (flow, owner, ident) = (invite.flow, invite.owner, invite.ident);
-        let start = Machine::start(Method::Cancel, &self.timers, flow.is_reliable());
-        let (Some(machine), Some(read)) = (start.next, follow::read(&invite.bytes)) else {
+        let (owner, ident) = (invite.owner, invite.ident);
+        let (Some(flow), Some(read)) = (invite.flow, follow::read(&invite.bytes)) else {
             return Cancelled::TooLate;
         };
-        let sent = send(outbox, flow, |out| follow::write_cancel(out, &read, reason));
-        let cancel = self.clients.insert(Client {
-            ident,
-            method: Method::Cancel,
-            owner,
-            flow,
-            machine,
-            bytes: if flow.is_reliable() { Box::default() } else { sent.into() },
-            retransmit: None,
-            expire: None,
-            cancel: Cancel::No,
-        });
+        let flow = self.transport.revived(now, flow, invite.host(), outbox);
+        let sent: Box<[u8]> =
+            self.transport.send(now, flow, outbox, |out| follow::write_cancel(out, &read, reason)).into();
+        let cancel = self.clients.insert(Client::unsent(ident, Method::Cancel, owner));
+        if let Some(client) = self.clients.get_mut(cancel) {
+            client.flow = Some(flow);
+            let timers = client.start(sent, &self.timers, flow.is_reliable());
+            client.set_timers(&mut self.wheel, now, cancel, timers);
+        }
         if let Some(invite) = self.clients.get_mut(key) {
             invite.cancel = Cancel::Sent(cancel);
         }
-        self.set_client(now, cancel, start.retransmit, start.expire);
         self.client_event(now, key, Event::Cancelled);
         Cancelled::Sent(cancel)
     }
@@ -276,11 +365,17 @@ impl Transactions {
         };
         let (event, kind) = self.kind_of(key, response.status)?;
         let act = self.client_event(now, key, event);
+        self.heard(key, response.status);
         match act {
-            Act::AcknowledgeAndPass => self.acknowledge(key, response, outbox),
-            Act::Acknowledge => self.resend(key, outbox),
+            Act::AcknowledgeAndPass => self.acknowledge(now, key, response, outbox),
+            Act::Acknowledge => self.resend(now, key, outbox),
             Act::Pass if event == Event::Provisional => self.cancel_wanted(now, key, outbox),
             _ => {}
+        }
+        let unavailable = response.status == Status::UNAVAILABLE;
+        if unavailable && matches!(act, Act::Pass | Act::AcknowledgeAndPass) && self.reroute(now, key, outbox)
+        {
+            return None;
         }
         let client = self.clients.get(key)?;
         // The answer to a CANCEL interests nobody: what counts is that of its INVITE.
@@ -319,43 +414,46 @@ impl Transactions {
     }
 
     /// Acknowledges a failure. The ACK takes the place of the INVITE, of which nothing else is needed now.
-    fn acknowledge(&mut self, key: Key<Client>, response: &Response<'_>, outbox: &mut Outbox) {
+    fn acknowledge(&mut self, now: Tick, key: Key<Client>, response: &Response<'_>, outbox: &mut Outbox) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.bytes = match follow::read(&client.bytes) {
-            Some(invite) => send(outbox, client.flow, |out| follow::write_ack(out, &invite, response)).into(),
-            None => Box::default(),
+        client.bytes = match (follow::read(&client.bytes), client.flow) {
+            (Some(invite), Some(flow)) => {
+                self.transport.send(now, flow, outbox, |out| follow::write_ack(out, &invite, response)).into()
+            }
+            (_, _) => Box::default(),
         };
     }
 
-    fn resend(&self, key: Key<Client>, outbox: &mut Outbox) {
-        if let Some(client) = self.clients.get(key).filter(|client| !client.bytes.is_empty()) {
-            send(outbox, client.flow, |out| out.extend_from_slice(&client.bytes));
+    pub(super) fn resend(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
+        if let Some(client) = self.clients.get(key).filter(|client| !client.bytes.is_empty())
+            && let Some(flow) = client.flow
+        {
+            self.transport.send(now, flow, outbox, |out| out.extend_from_slice(&client.bytes));
         }
     }
 
     fn cancel_wanted(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if let Cancel::Wanted(reason) = &mut client.cancel {
-            let reason = reason.take();
-            self.send_cancel(now, key, reason.as_deref(), outbox);
+        match &mut client.cancel {
+            Cancel::Wanted(reason) => {
+                let reason = reason.take();
+                self.send_cancel(now, key, reason.as_deref(), outbox);
+            }
+            // Another server was tried meanwhile.
+            Cancel::No if client.owner == Owner::NOBODY && client.method == Method::Invite => {
+                self.send_cancel(now, key, None, outbox);
+            }
+            Cancel::No | Cancel::Sent(_) => {}
         }
     }
 
-    /// Tells which requests can no longer be answered because nothing reaches the peer by this flow (§17.1.4), and
-    /// forgets them. An INVITE that has had a provisional response goes on.
-    ///
-    /// Looks at all client transactions: to be called when the system reports an error, not for each message.
-    #[cfg_attr(not(test), expect(dead_code, reason = "stream transports report it"))]
-    pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, events: &mut Vec<TransactionEvent>) {
-        let on_it = self.clients.iter().filter(|(_, client)| client.flow == flow);
-        let keys: Vec<Key<Client>> = on_it.map(|(key, _)| key).collect();
-        for key in keys {
-            let Some(client) = self.clients.get(key) else { continue };
-            let (owner, method) = (client.owner, client.method);
-            let act = self.client_event(now, key, Event::Unreachable);
-            if act == Act::Failed && method != Method::Cancel {
-                events.push(TransactionEvent::TransportFailed { owner, key });
-            }
+    /// Nothing reaches the peer of this request (§17.1.4).
+    pub(super) fn give_up(&mut self, now: Tick, key: Key<Client>) {
+        let Some(client) = self.clients.get(key) else { return };
+        let (owner, method) = (client.owner, client.method);
+        let act = self.client_event(now, key, Event::Unreachable);
+        if act == Act::Failed && method != Method::Cancel {
+            self.told.push(TransactionEvent::TransportFailed { owner, key });
         }
     }
 
@@ -370,7 +468,7 @@ impl Transactions {
         let Some(client) = self.clients.get(key) else { return };
         let (owner, method) = (client.owner, client.method);
         match self.client_event(now, key, event) {
-            Act::Resend => self.resend(key, outbox),
+            Act::Resend => self.resend(now, key, outbox),
             // That of a CANCEL is followed by that of its INVITE.
             Act::TimedOut if method != Method::Cancel => {
                 events.push(TransactionEvent::TimedOut { owner, key })
@@ -382,7 +480,7 @@ impl Transactions {
     /// Steps the machine; the act is left to the caller.
     fn client_event(&mut self, now: Tick, key: Key<Client>, event: Event) -> Act {
         let Some(client) = self.clients.get_mut(key) else { return Act::Ignore };
-        let step = client.machine.on(event, &self.timers, client.flow.is_reliable());
+        let step = client.machine.on(event, &self.timers, client.is_reliable());
         if let Some(next) = step.next {
             client.machine = next;
             if matches!((event, &client.cancel), (Event::Success | Event::Failure, Cancel::Wanted(_))) {
@@ -392,16 +490,11 @@ impl Transactions {
                 client.bytes = Box::default();
             }
         }
-        self.set_client(now, key, step.retransmit, step.expire);
+        client.set_timers(&mut self.wheel, now, key, (step.retransmit, step.expire));
         if step.next.is_none() {
+            client.stay(&mut self.wheel);
             self.clients.remove(key);
         }
         step.act
-    }
-
-    fn set_client(&mut self, now: Tick, key: Key<Client>, retransmit: Timer, expire: Timer) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        set_timer(&mut self.wheel, now, &mut client.retransmit, retransmit, Due::ClientRetransmit(key));
-        set_timer(&mut self.wheel, now, &mut client.expire, expire, Due::ClientExpire(key));
     }
 }

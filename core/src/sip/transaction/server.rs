@@ -4,7 +4,7 @@ use super::matching::Matching;
 use super::reliable_2xx::Unacknowledged;
 use super::step::{Step, Timer};
 use super::timers::Timers;
-use super::{Due, Owner, TransactionEvent, Transactions, send, server_invite, server_non_invite, set_timer};
+use super::{Due, Owner, TransactionEvent, Transactions, server_invite, server_non_invite, set_timer};
 use crate::Tick;
 use crate::ident::{IdentText, Key};
 use crate::io::Outbox;
@@ -187,7 +187,7 @@ impl Transactions {
         let back = flow.for_response(&request.via);
         if self.servers.len() >= self.most_servers {
             let tag = self.matching_key.tag(matching);
-            send(outbox, back, |out| {
+            self.transport.send(now, back, outbox, |out| {
                 let status = Status::UNAVAILABLE;
                 let mut writer = Writer::answer(out, request, back.remote(), status, Some(tag.as_str()));
                 writer.number(Name::RetryAfter, RETRY_AFTER);
@@ -256,10 +256,11 @@ impl Transactions {
             Stored::Nothing => {}
             Stored::Plain(status) => {
                 let tag = self.matching_key.tag(server.matching);
-                send(outbox, server.flow, |out| write_plain(out, request, server.flow, *status, tag));
+                let flow = server.flow;
+                self.transport.send(now, flow, outbox, |out| write_plain(out, request, flow, *status, tag));
             }
             Stored::Bytes(bytes) => {
-                send(outbox, server.flow, |out| out.extend_from_slice(bytes));
+                self.transport.send(now, server.flow, outbox, |out| out.extend_from_slice(bytes));
             }
         }
     }
@@ -294,6 +295,11 @@ impl Transactions {
         self.servers.get(key)?.owner
     }
 
+    /// The way that its response goes back by.
+    pub(crate) fn came_by(&self, key: Key<Server>) -> Option<Flow> {
+        self.servers.get(key).map(|server| server.flow)
+    }
+
     /// Whether a request waits for its final response; false for a transaction that is over.
     pub(crate) fn is_unanswered(&self, key: Key<Server>) -> bool {
         self.servers.get(key).is_some_and(|server| server.machine.is_unanswered())
@@ -317,7 +323,7 @@ impl Transactions {
         }
         let Some((flow, matching)) = self.allowed(now, key, status) else { return false };
         let tag = self.matching_key.tag(matching);
-        send(outbox, flow, |out| write_plain(out, request, flow, status, tag));
+        self.transport.send(now, flow, outbox, |out| write_plain(out, request, flow, status, tag));
         self.store(key, Stored::Plain(status));
         true
     }
@@ -340,9 +346,11 @@ impl Transactions {
             Status::TRYING => reply.to_tag,
             _ => Some(reply.to_tag.unwrap_or(own.as_str())),
         };
-        let sent =
-            send(outbox, flow, |out| finish(Writer::answer(out, request, flow.remote(), reply.status, tag)));
-        self.store(key, Stored::Bytes(sent.into()));
+        let sent = self.transport.send(now, flow, outbox, |out| {
+            finish(Writer::answer(out, request, flow.remote(), reply.status, tag));
+        });
+        let stored = Stored::Bytes(sent.into());
+        self.store(key, stored);
         if request.method == Method::Invite && reply.status.is_success() {
             self.repeat(now, key);
         }
@@ -390,7 +398,7 @@ impl Transactions {
             return false;
         }
         let Some(server) = self.servers.get(key) else { return false };
-        let sent = send(outbox, server.flow, write);
+        let sent = self.transport.send(now, server.flow, outbox, write);
         // Nothing asks for a 2xx to INVITE again: copies of the INVITE are absorbed (RFC 6026 §7.1).
         let stored = match server.machine {
             Machine::Invite(server_invite::State::Accepted) => Stored::Nothing,
@@ -449,7 +457,9 @@ impl Transactions {
             if event == Event::Retransmit {
                 let next = last.again(&self.timers);
                 server.unacknowledged = Some(next);
-                resend_bytes(server, outbox);
+                if let Stored::Bytes(bytes) = &server.stored {
+                    self.transport.send(now, server.flow, outbox, |out| out.extend_from_slice(bytes));
+                }
                 self.set_server(now, key, Timer::Start(next.interval()), Timer::Keep);
                 return;
             }
@@ -457,21 +467,24 @@ impl Transactions {
         }
         match self.server_event(now, key, event) {
             Act::Resend => {
-                if let Some(server) = self.servers.get(key) {
-                    resend_bytes(server, outbox);
+                if let Some(server) = self.servers.get(key)
+                    && let Stored::Bytes(bytes) = &server.stored
+                {
+                    self.transport.send(now, server.flow, outbox, |out| out.extend_from_slice(bytes));
                 }
             }
-            Act::Trying => self.send_trying(key, outbox),
+            Act::Trying => self.send_trying(now, key, outbox),
             Act::NoAck => events.push(TransactionEvent::ServerTimedOut { owner, key }),
             _ => {}
         }
     }
 
-    fn send_trying(&mut self, key: Key<Server>, outbox: &mut Outbox) {
+    fn send_trying(&mut self, now: Tick, key: Key<Server>, outbox: &mut Outbox) {
         let Some(server) = self.servers.get_mut(key) else { return };
         let Some(Ok(Message::Request(request))) = server.held.as_deref().map(parse) else { return };
-        send(outbox, server.flow, |out| {
-            Writer::answer(out, &request, server.flow.remote(), Status::TRYING, None).end();
+        let flow = server.flow;
+        self.transport.send(now, flow, outbox, |out| {
+            Writer::answer(out, &request, flow.remote(), Status::TRYING, None).end();
         });
         server.stored = Stored::Plain(Status::TRYING);
     }
@@ -533,10 +546,4 @@ fn may_send(server: Option<&Server>, status: Status) -> bool {
 fn write_plain(out: &mut Vec<u8>, request: &Request<'_>, flow: Flow, status: Status, tag: IdentText) {
     let tag = if status == Status::TRYING { None } else { Some(tag.as_str()) };
     Writer::answer(out, request, flow.remote(), status, tag).end();
-}
-
-fn resend_bytes(server: &Server, outbox: &mut Outbox) {
-    if let Stored::Bytes(bytes) = &server.stored {
-        send(outbox, server.flow, |out| out.extend_from_slice(bytes));
-    }
 }

@@ -6,6 +6,7 @@ mod property;
 mod server;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::Seed;
 use crate::io::{Output, SocketId};
 use crate::random::Consumer;
 use crate::sip::message::{Message, Method, Name, Request, Status, Writer, parse};
+use crate::sip::transport::Locals;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any transaction lives that has its final response.
@@ -41,7 +43,7 @@ impl Party {
         let random = Random::new(&seed, Consumer::Transactions);
         let key = Random::new(&seed, Consumer::HashKeys).bytes();
         Self {
-            transactions: Transactions::new(random, key, Timers::default()),
+            transactions: Transactions::of_datagrams(random, key, Arc::new(Locals::datagrams(address(port)))),
             outbox: Outbox::new(),
             now: Tick::from_micros(7_000_000),
             events: Vec::new(),
@@ -122,7 +124,13 @@ impl Party {
     }
 
     fn events(&mut self) -> Vec<TransactionEvent> {
+        self.events.extend(self.transactions.take_told());
         std::mem::take(&mut self.events)
+    }
+
+    /// The system reports once that this port does not exist.
+    fn unreachable(&mut self, port: u16) {
+        self.transactions.unreachable(self.now, flow_to(port), &mut self.outbox);
     }
 
     /// Nothing may be left once every transaction has had its time.

@@ -7,7 +7,7 @@ use crate::io::Outbox;
 use crate::sip::dialog::{self, Dialog, Ends, Sending};
 use crate::sip::message::{Method, Name, Response, Status};
 use crate::sip::sdp::MEDIA_TYPE;
-use crate::sip::transaction::{Client, Owner, send};
+use crate::sip::transaction::{Client, Owner};
 
 impl Phone {
     /// Calls a URI; `watcher` is the line on which that was asked for.
@@ -40,7 +40,7 @@ impl Phone {
         let (local, contact, body) = (self.local(), self.contact(), self.sdp("sendrecv"));
         let Some(target) = self.lines.get(key).map(|line| line.target.clone()) else { return };
         // New calls go to the exchange, whatever they are addressed to.
-        let flow = self.locals.flow_to(self.config.exchange);
+        let flow = self.flow_to(self.config.exchange);
         let Some(line) = self.lines.get_mut(key) else { return };
         line.cseq += 1;
         let mut credentials = Vec::new();
@@ -127,7 +127,7 @@ impl Phone {
         let sent_by = self.locals.sent_by(flow);
         let cseq = response.cseq.number;
         let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
-        send(outbox, flow, |out| dialog.request(out, Method::Ack, sending).end());
+        self.transactions.send(self.now, flow, outbox, |out| dialog.request(out, Method::Ack, sending).end());
     }
 
     pub(super) fn no_response(&mut self, key: Key<Line>, client: Key<Client>, outbox: &mut Outbox) {

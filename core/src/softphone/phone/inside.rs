@@ -3,10 +3,11 @@
 use super::{Line, Phone};
 use crate::auth::client::{Attempts, Challenger};
 use crate::ident::Key;
-use crate::io::Outbox;
+use crate::io::{Outbox, SocketId};
 use crate::sip::dialog::Sending;
 use crate::sip::message::{Method, Name, Response, Status, Uri};
 use crate::sip::transaction::{Client, Owner};
+use crate::sip::transport::Flow;
 
 /// A request within a dialog that waits for its answer.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Phone {
         let Some(dialog) = &mut line.dialog else { return };
         let cseq = dialog.next_cseq();
         let address = Uri::parse(dialog.next_hop()).ok().and_then(|uri| uri.address());
-        let flow = self.locals.flow_to(address.unwrap_or(self.config.exchange));
+        let flow = Flow::Udp { socket: SocketId(0), remote: address.unwrap_or(self.config.exchange) };
         let sent_by = self.locals.sent_by(flow);
         let Inside { method, fields, body, attempts } = &mut inside;
         let mut credentials = Vec::new();

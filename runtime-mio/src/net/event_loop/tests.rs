@@ -10,6 +10,8 @@ use cordboard_core::io::{Close, Reason};
 
 use super::*;
 
+mod begun;
+
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
 /// More than all buffers between two ends of a connection hold.
@@ -99,6 +101,8 @@ impl Machine for Echo {
                 self.busy = self.busy.saturating_sub(1);
                 self.wake = if self.busy > 0 { Wake::At(now, Reason::MoreWork) } else { Wake::Idle };
             }
+            // Who said `pause` does not wait for the answer.
+            Input::Unreachable { .. } => {}
             other => panic!("nobody sent {other:?}"),
         }
         self.wake

@@ -224,9 +224,11 @@ fn an_unreachable_peer_fails_what_was_not_answered_on_that_flow() {
     let done = party.request(Method::Options);
     let options = party.sent().pop().unwrap();
     party.answered(&options, Status::OK);
-    party.transactions.unreachable(party.now, flow_to(5071), &mut party.events);
+    (0..9).for_each(|_| party.unreachable(5071));
     assert_eq!(party.events(), [], "nothing went there");
-    party.transactions.unreachable(party.now, flow_to(5070), &mut party.events);
+    (0..3).for_each(|_| party.unreachable(5070));
+    assert_eq!(party.events(), [], "it may start again");
+    party.unreachable(5070);
     let failed = |key| TransactionEvent::TransportFailed { owner: Owner(7), key };
     assert_eq!(party.events(), [failed(calling), failed(bye)]);
     assert_ne!(ringing, done);
@@ -242,7 +244,7 @@ fn an_unreachable_peer_fails_a_cancel_in_silence() {
     party.answered(&invite, Status::RINGING);
     party.cancel(key, None);
     party.sent();
-    party.transactions.unreachable(party.now, flow_to(5070), &mut party.events);
+    (0..4).for_each(|_| party.unreachable(5070));
     assert_eq!((party.events(), party.pass(31 * SECOND)), (vec![], vec![]));
     party.pass(2 * SECOND);
     assert_eq!(party.events(), [TransactionEvent::TimedOut { owner: Owner(7), key }]);

@@ -148,8 +148,8 @@ impl World {
             ResponseKind::Success2xx => {
                 story.successes += 1;
                 let branch = self.caller.transactions.fresh_branch();
-                let (number, outbox) = (event.owner.0 as u32, &mut self.caller.outbox);
-                send(outbox, flow_to(5070), |out| {
+                let (number, now, outbox) = (event.owner.0 as u32, self.caller.now, &mut self.caller.outbox);
+                self.caller.transactions.send(now, flow_to(5070), outbox, |out| {
                     write_request(out, Method::Ack, 5060, branch.as_str(), number);
                 });
             }

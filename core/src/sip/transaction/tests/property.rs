@@ -65,7 +65,6 @@ struct Run {
 
 impl Run {
     fn act(&mut self, act: Act) {
-        let now = self.party.now;
         match act {
             Act::Request(method) => {
                 let key = self.party.request(METHODS[method]);
@@ -90,7 +89,7 @@ impl Run {
                 }
             }
             Act::Unreachable => {
-                self.party.transactions.unreachable(now, flow_to(5070), &mut self.party.events);
+                self.party.unreachable(5070);
             }
             Act::Pass(millis) => drop(self.party.pass(Duration::from_millis(millis))),
             Act::Hold(which)
