@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::certificates::Identity;
 use crate::kamailio::{DOMAIN, Kamailio, PASSWORD};
 use crate::phone::Phone;
 use crate::process::Process;
@@ -21,6 +23,22 @@ pub enum Answer {
     Manual,
 }
 
+/// How the phone and its proxy speak to each other.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'a> {
+    /// By datagrams.
+    Udp,
+    /// By TCP.
+    Tcp,
+    /// By TLS.
+    Tls {
+        /// What the phone shows to a proxy that connects to it.
+        own: &'a Identity,
+        /// The file of the authorities that it trusts.
+        trusted: &'a Path,
+    },
+}
+
 /// A running phone that is registered.
 #[derive(Debug)]
 pub struct Baresip {
@@ -32,20 +50,33 @@ pub struct Baresip {
 impl Baresip {
     /// Starts the phone of this user and waits for its registration.
     pub fn start(proxy: &Kamailio, user: &str, answer: Answer) -> Self {
+        Self::start_by(Way::Udp, proxy, user, answer)
+    }
+
+    /// The same, but the phone is registered this way.
+    pub fn start_by(way: Way<'_>, proxy: &Kamailio, user: &str, answer: Answer) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let (sip, control, media) = (ports::free_pair(), ports::free(), ports::free_pair());
         let mode = if answer == Answer::Auto { "auto" } else { "manual" };
         let write = |name: &str, text: String| {
             std::fs::write(folder.path().join(name), text).expect("a file can be written");
         };
-        write("config", config(sip, control, media));
+        let (transport, port, certificates) = match way {
+            Way::Udp => ("udp", proxy.port, String::new()),
+            Way::Tcp => ("tcp", proxy.port, String::new()),
+            Way::Tls { own, trusted } => {
+                let files =
+                    format!("sip_certificate {}\nsip_cafile {}\n", own.both.display(), trusted.display());
+                ("tls", proxy.tls_port(), files)
+            }
+        };
+        write("config", config(sip, control, media) + &certificates);
         write("contacts", String::new());
         write(
             "accounts",
             format!(
                 "<sip:{user}@{DOMAIN}>;auth_user={user};auth_pass={PASSWORD};answermode={mode};regint=600;\
-                 outbound=\"sip:127.0.0.1:{};transport=udp\"\n",
-                proxy.port
+                 outbound=\"sip:127.0.0.1:{port};transport={transport}\"\n"
             ),
         );
         let mut command = Command::new("baresip");

@@ -70,14 +70,13 @@ impl Cordboard {
         let mut command = Command::new(server_program());
         command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1");
         let mut process = Process::start("cordboard", &mut command, folder.path());
-        let mut listening = |kind: &str| {
-            process.wait_said(&format!("listening on {kind}"), |said| {
-                let line = said.lines().find(|line| line.contains(&format!("listening {kind}=")))?;
-                line.rsplit('=').next().map(str::to_owned)
-            })
-        };
-        let (https, http, sip) = (listening("https"), listening("http"), listening("udp"));
+        let [https, http, sip] = ["https", "http", "udp"].map(|kind| listening(&mut process, kind));
         Self { folder, process, https, http, sip }
+    }
+
+    /// `ADDRESS:PORT` where it listens for this: `https`, `http`, `udp`, `tcp` or `tls`.
+    pub fn listening(&mut self, kind: &str) -> String {
+        listening(&mut self.process, kind)
     }
 
     /// Adds a user to the file of the running server.
@@ -132,6 +131,13 @@ impl Cordboard {
         let events = call["events"].as_array().expect("a call has events");
         events.iter().map(|event| event["text"].as_str().expect("an event has a text").to_owned()).collect()
     }
+}
+
+fn listening(process: &mut Process, kind: &str) -> String {
+    process.wait_said(&format!("listening on {kind}"), |said| {
+        let line = said.lines().find(|line| line.contains(&format!("listening {kind}=")))?;
+        line.rsplit('=').next().map(str::to_owned)
+    })
 }
 
 fn add_user(folder: &Path, name: &str, pin: &str, more: &[&str]) {

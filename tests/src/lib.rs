@@ -4,11 +4,13 @@
 //! guard is dropped, also when the test fails.
 
 pub mod baresip;
+pub mod certificates;
 pub mod cordboard;
 pub mod curl;
 pub mod hand;
 pub mod kamailio;
 pub mod linphone;
+pub mod nameserver;
 pub mod phone;
 pub mod ports;
 pub mod process;

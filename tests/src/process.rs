@@ -25,11 +25,16 @@ impl Process {
     /// Starts a program; what it says goes to `NAME.log` in `folder`. Panics when it cannot be started: without the
     /// real peers the tests would prove nothing.
     pub fn start(name: &str, command: &mut Command, folder: &Path) -> Self {
+        Self::start_with_input(name, command, Stdio::null(), folder)
+    }
+
+    /// As [`start`](Self::start), with something to read.
+    pub fn start_with_input(name: &str, command: &mut Command, input: Stdio, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).expect("a log file can be made");
         let copy = file.try_clone().expect("a file handle can be copied");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(file)
             .stderr(copy)
             .spawn()
@@ -45,6 +50,11 @@ impl Process {
     /// What it has said so far.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state can be asked for").is_some()
     }
 
     /// Waits until `found` finds something in what it says.

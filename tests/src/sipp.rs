@@ -42,7 +42,16 @@ impl Sipp {
         Self::play_with(scenario, &["-nr"])
     }
 
+    /// The same, over TCP, where it waits for who connects to it.
+    pub fn play_by_tcp(scenario: &str) -> Self {
+        Self::start(scenario, "t1", &[])
+    }
+
     fn play_with(scenario: &str, arguments: &[&str]) -> Self {
+        Self::start(scenario, "u1", arguments)
+    }
+
+    fn start(scenario: &str, mode: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = ports::free();
         let media = ports::free_pair();
@@ -51,23 +60,13 @@ impl Sipp {
             .arg("-sf")
             .arg(scenarios().join(format!("{scenario}.xml")))
             .args(["-i", "127.0.0.1", "-p", &port.to_string(), "-mi", "127.0.0.1", "-mp", &media.to_string()])
-            .args([
-                "-t",
-                "u1",
-                "-m",
-                "1",
-                "-nostdin",
-                "-timeout",
-                "60s",
-                "-timeout_error",
-                "-recv_timeout",
-                "45000",
-            ])
+            .args(["-t", mode, "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error"])
+            .args(["-recv_timeout", "45000"])
             .args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"])
             .args(arguments)
             .current_dir(folder.path());
         let process = Process::start("sipp", &mut command, folder.path());
-        wait_for("SIPp's port", || is_bound(port).then_some(()));
+        wait_for("SIPp's port", || is_bound(mode, port).then_some(()));
         Self { folder, process, port, media, scenario: scenario.to_owned() }
     }
 
@@ -125,8 +124,10 @@ impl Heard {
     }
 }
 
-/// Whether somebody has bound this UDP port on 127.0.0.1, as the kernel's table tells.
-fn is_bound(port: u16) -> bool {
-    let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-    table.contains(&format!("0100007F:{port:04X} "))
+/// Whether somebody receives at this port on 127.0.0.1, as the kernel's tables tell.
+fn is_bound(mode: &str, port: u16) -> bool {
+    let (table, peer) =
+        if mode.starts_with('u') { ("/proc/net/udp", "") } else { ("/proc/net/tcp", "00000000:0000 0A ") };
+    let table = std::fs::read_to_string(table).unwrap_or_default();
+    table.contains(&format!("0100007F:{port:04X} {peer}"))
 }
