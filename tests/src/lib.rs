@@ -4,12 +4,14 @@
 //! guard is dropped, also when the test fails.
 
 pub mod baresip;
+pub mod bench;
 pub mod certificates;
 pub mod cordboard;
 pub mod curl;
 pub mod hand;
 pub mod kamailio;
 pub mod linphone;
+mod login;
 pub mod nameserver;
 pub mod phone;
 pub mod ports;

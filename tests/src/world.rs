@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard_core::config::Config;
-use cordboard_core::digest::{Algorithm, Verifiers};
+use cordboard_core::digest::Verifiers;
 use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
 use cordboard_core::sip::message::{Message, parse};
 use cordboard_core::softphone::{
@@ -14,6 +14,8 @@ use cordboard_core::softphone::{
 };
 use cordboard_core::users::{Directory, SipCredentials, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
+
+use crate::login::authorization;
 
 /// The domain and the realm of everything.
 pub const DOMAIN: &str = "example.com";
@@ -419,14 +421,8 @@ impl World {
         let accepted = Input::Accepted { listener: ListenerId(0), connection: id, peer };
         self.hand(Place::Controller, accepted);
         let (_, head, _) = self.exchange_http(id, method, path, fields);
-        let nonce = head
-            .split("nonce=\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').next())
-            .expect("it asks who we are");
-        let ha1 = Algorithm::Sha256.ha1("agent", DOMAIN, "1");
-        let digest = digest(ha1.as_str(), nonce, method, path);
-        let answer = self.exchange_http(id, method, path, &format!("{fields}Authorization: {digest}\r\n"));
+        let authorization = authorization(&head, method, path);
+        let answer = self.exchange_http(id, method, path, &format!("{fields}{authorization}"));
         self.hand(Place::Controller, Input::Lost { connection: id });
         answer
     }
@@ -525,18 +521,4 @@ impl World {
             assert!(matches!(parse(text.as_bytes()), Ok(Message::Request(_) | Message::Response(_))));
         }
     }
-}
-
-/// The credentials of the agent, SHA-256 without qop's count ever above one.
-fn digest(ha1: &str, nonce: &str, method: &str, uri: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let hash = |text: String| {
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
-    let ha2 = hash(format!("{method}:{uri}"));
-    let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
-    format!(
-        "Digest username=\"agent\", realm=\"{DOMAIN}\", nonce=\"{nonce}\", uri=\"{uri}\", algorithm=SHA-256, \
-         qop=auth, nc=00000001, cnonce=\"c\", response=\"{response}\""
-    )
 }

@@ -6,7 +6,7 @@ use super::Calls;
 use crate::Tick;
 use crate::io::{Close, ConnectionId, Datagram, ListenerId, Outbox, QueryId, SocketId};
 use crate::report::{Opened, Report};
-use crate::sip::message::{Host, Message, Status, parse};
+use crate::sip::message::{Fault, Host, Message, Status, parse};
 use crate::sip::resolve::{Names, Resolver};
 use crate::sip::transport::framing::Endless;
 use crate::sip::transport::{Brought, Flow, Streams, Wire};
@@ -114,7 +114,12 @@ impl Calls {
         };
         match parse(head) {
             Ok(message) => self.refuse(now, &message, flow, status, outbox),
-            Err(rejected) => self.refuse_unreadable(now, &rejected, flow, outbox),
+            Err(mut rejected) => {
+                if let (Endless::TooLong { most }, Fault::BodyTooShort { says, .. }) = (why, rejected.fault) {
+                    rejected.fault = Fault::TooLong { has: says, most };
+                }
+                self.refuse_unreadable(now, &rejected, flow, outbox);
+            }
         }
         self.end_connection(connection, outbox);
     }

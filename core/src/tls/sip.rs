@@ -210,14 +210,15 @@ impl ServerCertVerifier for SipVerifier {
 
 /// Whether a certificate is for this host: a domain equals an identity as a whole, wildcards match nothing (RFC 5922 §7.2).
 fn identify(certificate: &EndEntityCert<'_>, host: &ServerName<'_>) -> Result<(), Error> {
-    let ServerName::DnsName(name) = host else {
-        return certificate
-            .verify_is_valid_for_subject_name(host)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::NotValidForName));
-    };
     let identities = identities(certificate);
-    let name = name.as_ref().trim_end_matches('.');
-    if identities.iter().any(|identity| identity.eq_ignore_ascii_case(name)) {
+    let good = match host {
+        ServerName::DnsName(name) => {
+            let name = name.as_ref().trim_end_matches('.');
+            identities.iter().any(|identity| identity.eq_ignore_ascii_case(name))
+        }
+        _ => certificate.verify_is_valid_for_subject_name(host).is_ok(),
+    };
+    if good {
         return Ok(());
     }
     Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext {

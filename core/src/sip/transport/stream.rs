@@ -226,7 +226,10 @@ impl Stream {
         // After a fault the alert that explains it goes out.
         self.flush(id, outbox);
         self.framer.take(told?, most, |piece| {
-            self.used = now;
+            // A ping shows that the peer is there, not that it needs the connection.
+            if piece != Piece::Ping {
+                self.used = now;
+            }
             each(piece);
         });
         self.amid_since = if self.framer.is_amid() { self.amid_since.or(Some(now)) } else { None };
