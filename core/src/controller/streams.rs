@@ -31,6 +31,22 @@ struct Stream {
     /// Bytes handed out and not yet reported as written.
     unsent: usize,
     timer: Option<(Tick, TimerKey)>,
+    /// When it was accepted.
+    since: Tick,
+    /// There are too many already: what it asks first is refused. By TLS that can be said only after the handshake.
+    unwanted: bool,
+}
+
+impl Stream {
+    /// Until when its handshake has to be over, or what is unwanted has to have asked for something.
+    fn opening_deadline(&self, limits: &Limits) -> Option<Tick> {
+        let opening = self.unwanted || self.tls.as_ref().is_some_and(|session| !session.is_established());
+        opening.then(|| self.since + limits.request_time)
+    }
+
+    fn deadline(&self, limits: &Limits) -> Option<Tick> {
+        [self.http.deadline(limits), self.opening_deadline(limits)].into_iter().flatten().min()
+    }
 }
 
 /// All connections.
@@ -110,25 +126,30 @@ impl Streams {
                 return;
             }
         };
-        let http = Connection::new(now);
-        let mut stream = Stream { peer, listener, tls: session, http, unsent: 0, timer: None };
-        if self.streams.len() >= self.most {
-            let show = Show { format: Format::Xml, epoch: core.epoch };
-            self.reply.clear();
-            if stream.tls.is_none() {
-                stream.http.refuse(
-                    now,
-                    &show.error(&Error::TooManyConnections).response(),
-                    &mut core.dates,
-                    &mut self.reply,
-                );
-            }
-            outbox.write(id, |out| out.extend_from_slice(&self.reply));
-            outbox.close(id, Close::Flushed);
+        let unwanted = self.streams.len() >= self.most;
+        if unwanted && secure && self.streams.len() >= self.most + self.most / 8 + 16 {
+            outbox.close(id, Close::Now);
             return;
         }
+        let (http, tls) = (Connection::new(now), session);
+        let stream = Stream { peer, listener, tls, http, unsent: 0, timer: None, since: now, unwanted };
         self.streams.insert(id, stream);
+        if unwanted && !secure {
+            let fate = self.refuse(now, id, &Error::TooManyConnections, core);
+            self.conclude(now, id, fate, outbox);
+            return;
+        }
         self.set_timer(id);
+    }
+
+    /// Refuses whatever a connection may ask, once for all.
+    fn refuse(&mut self, now: Tick, id: ConnectionId, why: &Error, core: &mut Core) -> Fate {
+        let Some(stream) = self.streams.get_mut(&id) else { return Fate::Stays };
+        let show = Show { format: Format::Xml, epoch: core.epoch };
+        self.reply.clear();
+        stream.http.refuse(now, &show.error(why).response(), &mut core.dates, &mut self.reply);
+        let sent = stream.tls.as_mut().map_or(Ok(()), |session| session.send(&self.reply));
+        Fate::Ends(if sent.is_ok() { Close::Flushed } else { Close::Now })
     }
 
     pub(super) fn lost(&mut self, id: ConnectionId) {
@@ -152,6 +173,9 @@ impl Streams {
                 let mut plain = std::mem::take(&mut self.plain);
                 plain.clear();
                 let fate = match session.received(bytes, &mut plain) {
+                    Ok(()) if stream.unwanted && !plain.is_empty() => {
+                        self.refuse(now, id, &Error::TooManyConnections, core)
+                    }
                     Ok(()) => self.serve_secure(now, id, &plain, core, outbox),
                     Err(fault) => {
                         outbox.report(Report::Tls {
@@ -162,12 +186,10 @@ impl Streams {
                         if fault == TlsFault::PlainText {
                             // It understands no alert.
                             stream.tls = None;
-                            let show = Show { format: Format::Xml, epoch: core.epoch };
-                            let answer = show.error(&Error::Http(Refusal::PlainHttp));
-                            self.reply.clear();
-                            stream.http.refuse(now, &answer.response(), &mut core.dates, &mut self.reply);
+                            self.refuse(now, id, &Error::Http(Refusal::PlainHttp), core)
+                        } else {
+                            Fate::Ends(Close::Flushed)
                         }
-                        Fate::Ends(Close::Flushed)
                     }
                 };
                 self.plain = plain;
@@ -272,7 +294,7 @@ impl Streams {
 
     fn set_timer(&mut self, id: ConnectionId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let deadline = stream.http.deadline(&self.limits);
+        let deadline = stream.deadline(&self.limits);
         match (stream.timer, deadline) {
             (Some((at, _)), Some(deadline)) if at == deadline => return,
             // A later deadline is looked up when the timer fires: most never do.
@@ -291,6 +313,10 @@ impl Streams {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.timer = None;
             self.reply.clear();
+            if stream.opening_deadline(&self.limits).is_some_and(|deadline| deadline <= now) {
+                self.conclude(now, id, Fate::Ends(Close::Flushed), outbox);
+                continue;
+            }
             let how = match stream.http.timeout(now, &self.limits) {
                 Next::Request(_) | Next::Nothing => {
                     self.set_timer(id);

@@ -10,8 +10,8 @@ use cordboard_tests::{PATIENCE, wait_for};
 
 use super::{PATH, Site};
 
-/// How long a connection may stay without a request in these tests.
-const SHORT: &str = "[limits]\nidle_time = \"1s\"";
+/// How long a handshake may take in these tests.
+const SHORT: &str = "[limits]\nrequest_time = \"1s\"";
 /// The handshake record and the alert record (RFC 8446 §5.1).
 const RECORD_HANDSHAKE: u8 = 22;
 const RECORD_ALERT: u8 = 21;
@@ -106,6 +106,16 @@ fn two_hundred_clients_that_stop_keep_nobody_out() {
         assert_eq!(rest(&mut stream).first(), Some(&RECORD_HANDSHAKE));
     }
     site.assert_serves();
+}
+
+#[test]
+fn connections_over_the_limit_are_told_so() {
+    let site = Site::start("[limits]\nconnections = 2");
+    let [first, second] = [connect(&site), connect(&site)];
+    let status = || site.curl(&["--write-out", "%{http_code}", "--output", "/dev/null"]).said;
+    wait_for("the limit", || (status() == "503").then_some(()));
+    drop((first, second));
+    wait_for("the end of the connections", || (status() == "200").then_some(()));
 }
 
 #[test]
