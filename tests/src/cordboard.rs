@@ -23,6 +23,11 @@ pub fn server_program() -> PathBuf {
     built(&std::env::var(RUNTIME).unwrap_or_else(|_| "cordboard".to_owned()))
 }
 
+/// The program of this runtime.
+pub fn program_of(runtime: &str) -> PathBuf {
+    built(runtime)
+}
+
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows where it is");
     let built = test.ancestors().nth(2).expect("it lies in the target folder").join(name);
@@ -62,12 +67,17 @@ impl Cordboard {
 
     /// Starts a server with this configuration, which must have one listener of each kind.
     pub fn configured(config: &str, users: &[NewUser<'_>]) -> Self {
+        Self::run(&server_program(), config, users)
+    }
+
+    /// The same with a program of the test's choice.
+    pub fn run(program: &Path, config: &str, users: &[NewUser<'_>]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
         for (name, pin, more) in users {
             add_user(folder.path(), name, pin, more);
         }
-        let mut command = Command::new(server_program());
+        let mut command = Command::new(program);
         command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1");
         let mut process = Process::start("cordboard", &mut command, folder.path());
         let [https, http, sip] = ["https", "http", "udp"].map(|kind| listening(&mut process, kind));
@@ -77,6 +87,15 @@ impl Cordboard {
     /// `ADDRESS:PORT` where it listens for this: `https`, `http`, `udp`, `tcp` or `tls`.
     pub fn listening(&mut self, kind: &str) -> String {
         listening(&mut self.process, kind)
+    }
+
+    /// The same, at this host, where it listens at several.
+    pub fn listening_at(&mut self, kind: &str, host: &str) -> String {
+        let begin = format!("listening {kind}={host}:");
+        self.process.wait_said(&begin, |said| {
+            let line = said.lines().find(|line| line.contains(&begin))?;
+            line.rsplit('=').next().map(str::to_owned)
+        })
     }
 
     /// Adds a user to the file of the running server.
