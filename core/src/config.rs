@@ -153,7 +153,7 @@ pub struct Sip {
     /// Where every new request goes; without it, where RFC 3263 finds the host of the party's URI.
     pub proxy: Option<Proxy>,
     /// Name servers; empty stands for those of the system.
-    pub nameservers: Vec<SocketAddr>,
+    pub nameservers: Vec<NameServer>,
     /// PEM file of our certificate chain for TLS, relative to the configuration's folder; there is a `key` if there is this.
     pub certificate: Option<String>,
     /// PEM file of the certificate's key, relative to the configuration's folder.
@@ -171,6 +171,15 @@ pub struct Sip {
     pub t2: Duration,
     /// T4 of RFC 3261 §17: how long a message stays in the network.
     pub t4: Duration,
+}
+
+/// A name server's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+
+impl NameServer {
+    /// The port of one that is written without (RFC 1035 §4.2).
+    pub(crate) const PORT: u16 = 53;
 }
 
 /// `[calls]`: how calls are placed.

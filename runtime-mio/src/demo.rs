@@ -21,7 +21,8 @@ use cordboard_core::{Controller, Report};
 use crate::net::Machine;
 use crate::net::bound::Bound;
 use crate::net::event_loop::{EventLoop, Host};
-use crate::serve::{Service, bind, epoch, seed};
+use crate::serve::{Service, bind};
+use crate::system::{epoch, seed};
 use crate::{certificate, log};
 use visit::{Addresses, visit};
 

@@ -37,7 +37,8 @@ impl Files {
             realm: config.realm().to_owned(),
             certificate: CertificateFiles::for_https(config_path, config),
             sip_tls: SipTlsFiles::new(config_path, config),
-            nameservers: (!nameservers.is_empty()).then(|| nameservers.clone()),
+            nameservers: (!nameservers.is_empty())
+                .then(|| nameservers.iter().map(|server| server.0).collect()),
         }
     }
 

@@ -9,6 +9,7 @@ mod files;
 mod log;
 mod net;
 mod serve;
+mod system;
 mod user;
 mod watch;
 

@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cordboard_core::config::Config;
 use cordboard_core::io::Input;
-use cordboard_core::{Controller, Epoch, Report, Seed};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use cordboard_core::{Controller, Report};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -16,6 +15,7 @@ use crate::check::read_config;
 use crate::files::Files;
 use crate::net::bound::Bound;
 use crate::net::event_loop::{EventLoop, Host};
+use crate::system::{epoch, notify, raise_descriptor_limit, seed};
 use crate::watch::Watch;
 use crate::{addresses, log};
 
@@ -41,40 +41,12 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Lets the process have as many file descriptors as it may: each connection takes one.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
-    if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of file descriptors stays as it is");
-    }
-}
-
 /// Binds all addresses and writes those really bound back into the configuration.
 pub(crate) fn bind(config: &mut Config) -> Result<Bound, String> {
     let bound = Bound::new(&addresses::datagrams(config), &addresses::streams(config));
     let bound = bound.map_err(|e| e.to_string())?;
     addresses::take_over(config, bound.datagram_addresses(), bound.stream_addresses());
     Ok(bound)
-}
-
-/// 32 bytes that nobody can guess.
-pub(crate) fn seed() -> Result<Seed, String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| format!("the system gives no randomness: {e}"))?;
-    Ok(Seed(bytes))
-}
-
-/// The wall clock's time at the start of the loop's ticks.
-pub(crate) fn epoch() -> Epoch {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Epoch::from_unix_millis(u64::try_from(now.as_millis()).unwrap_or(0))
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(e) = sd_notify::notify(states) {
-        tracing::debug!(error = %e, "systemd was not told");
-    }
 }
 
 /// What the service does besides calls: signals, the users file, the watchdog, the log.

@@ -12,6 +12,8 @@ mod files;
 mod log;
 mod net;
 mod serve;
+#[path = "../../runtime-mio/src/system.rs"]
+mod system;
 mod watch;
 
 use std::io::{ErrorKind, Write};

@@ -4,11 +4,10 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use cordboard_core::Controller;
 use cordboard_core::config::Config;
 use cordboard_core::io::Input;
-use cordboard_core::{Controller, Epoch, Seed};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use smol::channel::Sender;
@@ -18,12 +17,14 @@ use smol::{Async, LocalExecutor, Timer};
 use crate::check::read_config;
 use crate::files::Files;
 use crate::net::{Bound, Event, Net};
+use crate::system::{epoch, notify, raise_descriptor_limit, seed};
 use crate::watch::Watch;
 use crate::{addresses, log};
 
 /// Runs the service until it is told to end and its calls are over.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
     log::start("info");
+    raise_descriptor_limit();
     let mut config = read_config(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let files = Files::new(path, &config);
@@ -47,25 +48,6 @@ fn bind(config: &mut Config) -> Result<Bound, String> {
     let (sockets, listeners) = bound.addresses().map_err(|e| format!("asking for own addresses: {e}"))?;
     addresses::take_over(config, &sockets, &listeners);
     Ok(bound)
-}
-
-/// 32 bytes that nobody can guess.
-fn seed() -> Result<Seed, String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| format!("the system gives no randomness: {e}"))?;
-    Ok(Seed(bytes))
-}
-
-/// The wall clock's time at the start of the loop's ticks.
-fn epoch() -> Epoch {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Epoch::from_unix_millis(u64::try_from(now.as_millis()).unwrap_or(0))
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(e) = sd_notify::notify(states) {
-        tracing::debug!(error = %e, "systemd was not told");
-    }
 }
 
 /// Attends to signals, the users file and the watchdog.

@@ -1,4 +1,4 @@
-//! What no single key can tell: values that do not go together, and what this release does not serve yet.
+//! What no single key can tell: values that do not go together.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +18,7 @@ impl Config {
         let refusal = None
             .or_else(|| self.check_sip())
             .or_else(|| self.check_tls())
+            .or_else(|| self.check_proxy())
             .or_else(|| self.check_http())
             .or_else(|| self.check_lists())
             .or_else(|| self.check_times());
@@ -165,7 +166,32 @@ impl Config {
                 "calls.asserted_identity: has nobody to be sent to without sip.proxy or calls.trusted_proxy",
             );
         }
+        if let Some(transport) = self.deaf_to_proxy() {
+            warn(&format!(
+                "sip.proxy: is spoken to by {}, but sip.listen has no such address: what it sends within calls \
+                 can only come back on a connection that we opened",
+                transport.word()
+            ));
+        }
         warnings
+    }
+
+    /// The transport by which we speak to the proxy and cannot be spoken to.
+    fn deaf_to_proxy(&self) -> Option<SipTransport> {
+        let transport = self.sip.proxy.as_ref()?.hop().certain_transport()?;
+        let listens = self.sip.listen.iter().any(|listen| listen.transport == transport);
+        (!listens && transport != SipTransport::Udp).then_some(transport)
+    }
+
+    /// A proxy that can be spoken to by nothing that we have.
+    fn check_proxy(&self) -> Option<Refusal> {
+        let by = self.sip.proxy.as_ref()?.hop().certain_transport()?;
+        let listens = self.sip.listen.iter().any(|listen| listen.transport == by);
+        if by != SipTransport::Udp || listens {
+            return None;
+        }
+        let why = "is spoken to by udp, but sip.listen has no udp address".to_owned();
+        Some(("sip", "proxy", why, "add \"udp:ADDRESS:PORT\" to sip.listen, or name the proxy's transport"))
     }
 }
 

@@ -223,7 +223,7 @@ fn what_cannot_work_is_refused_with_its_place() {
         ("certificate = \"x\"", "sip.certificate: has no sip.key beside it"),
         ("key = \"x\"", "sip.key: has no sip.certificate beside it"),
         ("client_certificates = \"perhaps\"", "sip.client_certificates: \"perhaps\" is none of the choices"),
-        ("nameservers = [\"127.0.0.1\"]", "sip.nameservers: \"127.0.0.1\" is no address with a port"),
+        ("nameservers = [\"dns.test\"]", "sip.nameservers: \"dns.test\" is no address"),
         ("advertise = [\"192.0.2.1\", \"192.0.2.2\"]", "sip.advertise: has two addresses of one family"),
         ("listen = [\"tcp:127.0.0.1:1\", \"tcp:127.0.0.1:1\"]", "sip.listen: 127.0.0.1:1 is there twice"),
         ("listen = []", "sip.listen: is empty"),
@@ -274,10 +274,29 @@ fn what_may_not_be_meant_is_warned_of() {
     for (lines, key) in [
         (&format!("{proxied}[http]\ntrusted = [\"0.0.0.0/0\"]"), "http.trusted:".to_owned()),
         (&format!("{proxied}[auth]\nalgorithms = [\"MD5\", \"SHA-256\"]"), "auth.algorithms:".to_owned()),
+        (&"proxy = \"sip:pbx.test;transport=tcp\"".to_owned(), "sip.proxy: is spoken to by tcp,".to_owned()),
+        (&"proxy = \"sips:pbx.test\"".to_owned(), "sip.proxy: is spoken to by tls,".to_owned()),
     ] {
         let warnings = warnings(lines);
         assert!(matches!(warnings.as_slice(), [only] if only.starts_with(&key)), "{lines}: {warnings:?}");
     }
+}
+
+#[test]
+fn a_name_server_listens_at_port_53_unless_told_otherwise() {
+    let text = format!("{LEAST}nameservers = [\"192.0.2.53\", \"::1\", \"[::1]:5353\"]\n");
+    let servers = Config::from_toml(&text).unwrap().sip.nameservers;
+    let all: Vec<String> = servers.iter().map(|server| server.0.to_string()).collect();
+    assert_eq!(all, ["192.0.2.53:53", "[::1]:53", "[::1]:5353"]);
+}
+
+#[test]
+fn a_proxy_needs_a_socket_of_its_transport() {
+    let error = |lines: &str| Config::from_toml(&format!("{LEAST}{lines}\n")).unwrap_err().to_string();
+    let told = error("listen = [\"tcp:127.0.0.1:6050\"]\nproxy = \"sip:127.0.0.1\"");
+    assert!(told.starts_with("sip.proxy: is spoken to by udp, but sip.listen has no udp address"), "{told}");
+    let named = format!("{LEAST}listen = [\"tcp:127.0.0.1:6050\"]\nproxy = \"sip:pbx.test\"\n");
+    assert_eq!(Config::from_toml(&named).unwrap().warnings(), Vec::<String>::new(), "the DNS may say tcp");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::NameServer;
 use crate::auth::digest::Algorithm;
 
 /// Why a value cannot be used.
@@ -137,6 +138,20 @@ impl Text for SocketAddr {
 
     fn text(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Text for NameServer {
+    const RIGHT: &'static str =
+        "an address, with its port if that is not 53, like \"192.0.2.53\" or \"[::1]:5353\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let plain = || Some(SocketAddr::new(text.parse().ok()?, NameServer::PORT));
+        text.parse().ok().or_else(plain).map(NameServer).ok_or_else(|| "is no address".to_owned())
+    }
+
+    fn text(&self) -> String {
+        if self.0.port() == NameServer::PORT { self.0.ip().to_string() } else { self.0.to_string() }
     }
 }
 

@@ -85,6 +85,13 @@ impl Hop {
         Some(Hop { secure, host, port: uri.port, transport })
     }
 
+    /// The transport, where the DNS has no say in it (RFC 3263 §4.1).
+    pub(crate) fn certain_transport(&self) -> Option<SipTransport> {
+        let asked = self.transport.is_none() && self.port.is_none() && !self.secure;
+        let by_name = matches!(self.host, HopHost::Name(_));
+        (!(asked && by_name)).then(|| self.default_transport())
+    }
+
     /// The transport where nothing names one.
     fn default_transport(&self) -> SipTransport {
         match self.transport {
