@@ -38,7 +38,7 @@ pub enum Report {
     },
     /// A SIP response belongs to no request of ours, or comes too late.
     Stray(SocketAddr),
-    /// A connection of SIP was given up.
+    /// A connection of SIP was given up, or datagrams do not arrive.
     SipConnection {
         /// With whom.
         peer: SocketAddr,

@@ -18,13 +18,21 @@ pub(crate) fn streams(config: &Config) -> Vec<SocketAddr> {
     http.chain(listens.map(|listen| listen.address)).collect()
 }
 
-/// Writes the addresses really bound, in the same order, into the configuration, and logs them.
+/// What the log says of the addresses that are listened on, for when it is true that signals are heard too.
+pub(crate) fn announcement(config: &Config) -> Vec<String> {
+    let line = |kind: &str, address: &SocketAddr| format!("listening {kind}={address}");
+    let https = config.http.https.iter().map(|address| line("https", address));
+    let http = config.http.http.iter().map(|address| line("http", address));
+    let sip = config.sip.listen.iter().map(|listen| line(listen.transport.word(), &listen.address));
+    https.chain(http).chain(sip).collect()
+}
+
+/// Writes the addresses really bound, in the same order, into the configuration.
 pub(crate) fn take_over(config: &mut Config, datagrams: &[SocketAddr], streams: &[SocketAddr]) {
     let (mut datagrams, mut streams) = (datagrams.iter(), streams.iter());
-    for (kind, addresses) in [("https", &mut config.http.https), ("http", &mut config.http.http)] {
+    for addresses in [&mut config.http.https, &mut config.http.http] {
         for (address, bound) in addresses.iter_mut().zip(&mut streams) {
             *address = *bound;
-            tracing::info!("listening {kind}={bound}");
         }
     }
     for listen in &mut config.sip.listen {
@@ -33,7 +41,6 @@ pub(crate) fn take_over(config: &mut Config, datagrams: &[SocketAddr], streams: 
             SipTransport::Tcp | SipTransport::Tls => streams.next(),
         };
         listen.address = bound.copied().unwrap_or(listen.address);
-        tracing::info!("listening {}={}", listen.transport.word(), listen.address);
     }
 }
 
@@ -59,5 +66,9 @@ mod tests {
         assert_eq!(config.http.http, [12, 13].map(port));
         let sip: Vec<SocketAddr> = config.sip.listen.iter().map(|listen| listen.address).collect();
         assert_eq!(sip, [14, 15, 16, 17].map(port));
+        assert_eq!(
+            announcement(&config)[2..4],
+            ["listening http=127.0.0.1:13", "listening tls=127.0.0.1:14"]
+        );
     }
 }

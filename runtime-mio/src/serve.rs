@@ -34,7 +34,9 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     let bound = bind(&mut config)?;
     let mut event_loop = EventLoop::new(bound).map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&event_loop, Some(files))?;
+    let announcement = addresses::announcement(&config);
     let mut controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
+    announcement.iter().for_each(|line| tracing::info!("{line}"));
     notify(&[NotifyState::Ready]);
     event_loop.run(&mut controller, &mut service, first).map_err(|e| format!("waiting for sockets: {e}"))?;
     tracing::info!("ended");

@@ -269,7 +269,8 @@ fn plain_http_on_the_https_port_gets_an_answer_that_says_so() {
 fn sip_is_listened_for_by_connections_alone_and_over_ipv6() {
     let sip =
         "listen = [\"tls:[::1]:0\", \"tcp:127.0.0.1:0\"]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"";
-    let folder = Folder::new(&CONFIG.replace("listen = [\"udp:127.0.0.1:0\"]", sip));
+    let config = CONFIG.replace("listen = [\"udp:127.0.0.1:0\"]", sip).replace("sip:127.0.0.1", "sips:[::1]");
+    let folder = Folder::new(&config);
     write_certificate(&folder);
     let mut server = folder.serve();
     assert!(server.sip.is_ipv6() && server.sip.port() != 0, "{}", server.sip);

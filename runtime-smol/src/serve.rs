@@ -31,11 +31,13 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     let users = files.users()?;
     let first = files.first(&config)?;
     let bound = bind(&mut config)?;
+    let announcement = addresses::announcement(&config);
     let controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
     let executor = Rc::new(LocalExecutor::new());
     let wrong = |e: io::Error| format!("watching sockets: {e}");
     let mut net = Net::new(executor.clone(), controller, bound).map_err(wrong)?;
     attend(&executor, Rc::new(files), net.sender()).map_err(|e| format!("waiting for signals: {e}"))?;
+    announcement.iter().for_each(|line| tracing::info!("{line}"));
     notify(&[NotifyState::Ready]);
     smol::block_on(executor.run(net.run(first)));
     tracing::info!("ended");

@@ -120,6 +120,7 @@ fn a_datagram_that_does_not_arrive_fails_the_request_soon() {
     bench.place("user1", "user2", INVITE);
     bench.pass(10 * SECOND);
     assert_eq!(last_status(&mut bench), Some(503));
+    assert!(bench.log.iter().any(|line| line.contains("do not arrive there")), "{:?}", bench.log);
     bench.expect_nothing_left();
 }
 

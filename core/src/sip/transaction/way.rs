@@ -9,7 +9,7 @@ use crate::Tick;
 use crate::config::SipTransport;
 use crate::ident::{Ident, Key};
 use crate::io::{ConnectionId, Outbox};
-use crate::report::Report;
+use crate::report::{Opened, Report};
 use crate::sip::message::{Method, Status};
 use crate::sip::resolve::{Hop, HopHost, Located, LookupId, Target, Unresolved};
 use crate::sip::transport::{Flow, Wire};
@@ -292,7 +292,10 @@ impl Transactions {
 
     /// Datagrams do not reach the peer of this flow (§18.4).
     pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, outbox: &mut Outbox) {
-        self.unreached(now, |other| other == flow, outbox);
+        if self.unreached(now, |other| other == flow, outbox) {
+            let why = "the system says that datagrams do not arrive there".to_owned();
+            outbox.report(Report::SipConnection { peer: flow.remote(), opened: Opened::ByUs, why });
+        }
     }
 
     /// A connection broke, or could not be opened.
@@ -304,12 +307,15 @@ impl Transactions {
     /// has had a provisional response goes on waiting.
     ///
     /// Looks at all client transactions: to be called when the system reports an error, not for each message.
-    fn unreached(&mut self, now: Tick, is_it: impl Fn(Flow) -> bool, outbox: &mut Outbox) {
+    ///
+    /// Whether there were any.
+    fn unreached(&mut self, now: Tick, is_it: impl Fn(Flow) -> bool, outbox: &mut Outbox) -> bool {
         let on_it = self.clients.iter().filter(|(_, client)| client.flow.is_some_and(&is_it));
         let keys: Vec<Key<Client>> = on_it.map(|(key, _)| key).collect();
-        for key in keys {
-            self.strike(now, key, outbox);
+        for key in &keys {
+            self.strike(now, *key, outbox);
         }
+        !keys.is_empty()
     }
 
     fn strike(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
