@@ -5,6 +5,7 @@
 
 mod bridge;
 mod contacts;
+mod departed;
 mod desk;
 mod flow;
 mod inviting;
@@ -21,6 +22,7 @@ mod replaces;
 pub(crate) mod stack;
 mod wire;
 
+use crate::mistakes::{self, Mistake};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ use crate::sip::transaction::{Timers, TransactionEvent, Transactions};
 use crate::sip::transport::{Locals, Streams, Transport};
 use crate::time::wheel::{TimerKey, Wheel};
 use contacts::Contacts;
+use departed::Departed;
 use desk::Desk;
 use flow::Flow;
 use leg::Leg;
@@ -80,6 +83,7 @@ pub(crate) struct Calls {
     endpoint: Endpoint,
     calls: Table<Call>,
     legs: Table<Leg>,
+    departed: Departed,
     names: HashMap<CallName, Key<Call>, Keyed>,
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
@@ -138,6 +142,7 @@ impl Calls {
             },
             calls: Table::default(),
             legs: Table::default(),
+            departed: Departed::default(),
             names: HashMap::with_hasher(Keyed::new(&mut keys)),
             wheel: Wheel::new(),
             in_progress: 0,
@@ -187,7 +192,7 @@ impl Calls {
         Count {
             calls: self.calls.len(),
             in_progress: self.in_progress,
-            legs: self.legs.len(),
+            legs: self.legs.len() + self.departed.len(),
             timers: self.wheel.len(),
             contacts: self.endpoint.contacts.len(),
         }
@@ -242,7 +247,8 @@ impl Calls {
     /// When [`timeout`](Self::timeout) is to be called next, and for what.
     pub(crate) fn next(&self) -> Wake {
         let at = |tick: Option<Tick>, reason| tick.map_or(Wake::Idle, |tick| Wake::At(tick, reason));
-        let calls = [self.wheel.next(), self.endpoint.contacts.next()].into_iter().flatten().min();
+        let calls = [self.wheel.next(), self.endpoint.contacts.next(), self.departed.next()];
+        let calls = calls.into_iter().flatten().min();
         let transactions = &self.endpoint.transactions;
         let streams = transactions.transport.streams.as_ref().and_then(Streams::next);
         at(transactions.next(), Reason::Transaction)
@@ -284,6 +290,7 @@ impl Calls {
         }
         self.expired = expired;
         self.endpoint.contacts.expire(now);
+        self.departed.expire(now);
         self.with_resolver(now, outbox, |resolver, outbox| resolver.timeout(now, outbox));
         let transport = &mut self.endpoint.transactions.transport;
         if let Some(streams) = &mut transport.streams {
@@ -299,7 +306,9 @@ impl Calls {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.timer = None;
         if call.flow.is_over() {
-            self.forget(key);
+            if !mistakes::on(Mistake::LeakRecord) {
+                self.forget(key);
+            }
             return;
         }
         self.turn(now, key, outbox, |flow, desk| flow.timeout(desk));
@@ -316,8 +325,8 @@ impl Calls {
         let Some(call) = self.calls.get_mut(key) else { return };
         let was_in_progress = call.flow.is_in_progress();
         let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
-        let (legs, record) = (&mut self.legs, &mut call.record);
-        let mut desk = Desk { call: key, legs, record, stack: &mut stack };
+        let (legs, departed, record) = (&mut self.legs, &mut self.departed, &mut call.record);
+        let mut desk = Desk { call: key, legs, departed, record, stack: &mut stack };
         happen(&mut call.flow, &mut desk);
         call.flow.fall_back(&mut desk);
         if was_in_progress && !call.flow.is_in_progress() {

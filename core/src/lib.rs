@@ -50,6 +50,7 @@
 pub mod config;
 pub mod io;
 pub mod ladder;
+pub mod mistakes;
 pub mod sip;
 #[cfg(feature = "softphone")]
 pub mod softphone;

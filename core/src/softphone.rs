@@ -9,5 +9,5 @@ mod phone;
 mod temper;
 
 pub use exchange::{Challenge, Exchange, ExchangeConfig, Subscriber};
-pub use phone::{Phone, PhoneCensus, PhoneConfig, PhoneCounts, PhoneState};
+pub use phone::{Phone, PhoneCall, PhoneCensus, PhoneConfig, PhoneCounts, PhoneState};
 pub use temper::{Notices, Notify, Pickup, Referral, Temper, WhenLeft};

@@ -92,7 +92,11 @@ impl Bench {
              [limits]\n{limits}\n"
         );
         let config = Config::from_toml(&config).expect("the configuration is right");
-        let users = Directory::new(vec![User::new("agent", DOMAIN, "1")], DOMAIN).expect("users");
+        let users = Directory::new(
+            vec![User::new("agent", DOMAIN, "1").with_sip_password("agent", DOMAIN, "123")],
+            DOMAIN,
+        )
+        .expect("users");
         let epoch = Epoch::from_unix_millis(wire::EPOCH_SECONDS * 1000);
         let controller = Controller::new(config, users, Seed([1; 32]), epoch).expect("it has an address");
         let mut bench = Self {
@@ -426,7 +430,7 @@ impl Bench {
         self.hand(Input::Accepted { listener: ListenerId(0), connection, peer });
         self.asking = Some(connection);
         let head = self.exchange(connection, method, path, "").1;
-        let answer = self.exchange(connection, method, path, &authorization(&head, method, path));
+        let answer = self.exchange(connection, method, path, &authorization(&head, method, path, "1"));
         self.hand(Input::Lost { connection });
         (answer.0, answer.2)
     }

@@ -16,6 +16,7 @@ pub mod nameserver;
 pub mod phone;
 pub mod ports;
 pub mod process;
+pub mod sim;
 pub mod sipp;
 pub mod world;
 

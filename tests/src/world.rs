@@ -421,7 +421,7 @@ impl World {
         let accepted = Input::Accepted { listener: ListenerId(0), connection: id, peer };
         self.hand(Place::Controller, accepted);
         let (_, head, _) = self.exchange_http(id, method, path, fields);
-        let authorization = authorization(&head, method, path);
+        let authorization = authorization(&head, method, path, "1");
         let answer = self.exchange_http(id, method, path, &format!("{fields}{authorization}"));
         self.hand(Place::Controller, Input::Lost { connection: id });
         answer

@@ -1,5 +1,6 @@
 //! Answering the challenges of SIP servers (RFC 3261 §22, RFC 8760) with the agent's credentials.
 
+use crate::mistakes::{self, Mistake};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -98,6 +99,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether anybody has asked who we are.
+    pub(crate) fn was_challenged(&self) -> bool {
+        !self.spaces.is_empty()
+    }
+
     /// Takes the challenges of one 401 or 407. On success the request is to be sent again, with what
     /// [`write`](Self::write) appends.
     ///
@@ -197,6 +203,9 @@ impl Session {
             let Some(ha1) = space.session.as_ref().map(|session| &session.ha1).or(stored) else { continue };
             let response = response(space.algorithm, ha1, &space.nonce, count, (method, uri, body));
             space.write(&credentials.username, uri, &response, count, out);
+            if mistakes::on(Mistake::TellSecret) {
+                out.extend_from_slice(format!("X-Secret: {}\r\n", ha1.as_str()).as_bytes());
+            }
         }
     }
 }

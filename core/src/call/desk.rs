@@ -1,10 +1,12 @@
 //! What a call works with in one turn.
 
 use super::Call;
+use super::departed::Departed;
 use super::leg::Leg;
 use super::record::Record;
 use super::stack::Stack;
 use crate::ident::{Key, Table};
+use crate::mistakes::{self, Mistake};
 
 /// The legs, the record and the SIP side, for one call.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct Desk<'a, 'b> {
     pub(crate) call: Key<Call>,
     /// All legs there are.
     pub(crate) legs: &'a mut Table<Leg>,
+    /// Legs that no call has any use for.
+    pub(crate) departed: &'a mut Departed,
     /// What is kept of the call.
     pub(crate) record: &'a mut Record,
     /// What is sent with.
@@ -27,5 +31,15 @@ impl Desk<'_, '_> {
         act: impl FnOnce(&mut Leg, &mut Stack<'_>) -> T,
     ) -> Option<T> {
         self.legs.get_mut(leg).map(|leg| act(leg, self.stack))
+    }
+
+    /// The call has no use for a leg any more.
+    pub(crate) fn dismiss(&mut self, leg: Key<Leg>) {
+        if mistakes::on(Mistake::LeakDialog) {
+            return;
+        }
+        if let Some(leg) = self.legs.remove(leg) {
+            self.departed.take(self.stack.now, leg);
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::Tick;
 use crate::auth::client::{Attempts, Challenger, Session, Unanswerable};
 use crate::call::Call;
 use crate::call::progress::{DialogState, ShownDialog};
@@ -50,6 +51,8 @@ pub(crate) struct Leg {
     remote: Box<str>,
     credentials: Option<Arc<SipCredentials>>,
     session: Session,
+    /// Until when its INVITE may still be answered, though it was given up or another fork has answered.
+    late_until: Option<Tick>,
     /// The way that was gone last.
     flow: Option<Flow>,
     cseq: u32,
@@ -276,6 +279,7 @@ impl Leg {
             local: between.local,
             remote: between.remote,
             credentials: between.credentials,
+            late_until: None,
             session: Session::default(),
             flow: None,
             cseq: 0,
@@ -331,7 +335,8 @@ impl Leg {
         }
     }
 
-    fn owner(&self) -> Owner {
+    /// Whose its requests are.
+    pub(crate) fn owner(&self) -> Owner {
         Owner(self.ident.key::<Leg>().to_bits())
     }
 
@@ -380,9 +385,15 @@ impl Leg {
     }
 
     /// No response came to a request of this leg: it counts as 408, or as 503 if the peer cannot be reached (§8.1.3.1).
-    pub(crate) fn no_response(&mut self, key: Key<Client>, status: Status) -> LegEvent {
+    pub(crate) fn no_response(
+        &mut self,
+        key: Key<Client>,
+        status: Status,
+        stack: &mut Stack<'_>,
+    ) -> LegEvent {
         match &self.state {
             State::Inviting(inviting) if inviting.transaction == key => {
+                self.may_be_answered_late(stack);
                 self.state = State::Over;
                 LegEvent::Failed(status, None)
             }
@@ -392,6 +403,35 @@ impl Leg {
                     LegEvent::Done(outstanding.request, status, ReferSub::Watched)
                 })
             }
+        }
+    }
+
+    fn may_be_answered_late(&mut self, stack: &Stack<'_>) {
+        self.late_until = Some(stack.now + stack.endpoint.config.sip.t1.saturating_mul(64));
+    }
+
+    /// Until when a phone may still answer that has to be let go with credentials; nobody keeps others for that.
+    pub(crate) fn may_be_answered_until(&self) -> Option<Tick> {
+        self.late_until.filter(|_| self.session.was_challenged())
+    }
+
+    /// Whether it is the one with this tag and this Call-ID.
+    pub(crate) fn is(&self, ident: Ident, call_id: &str) -> bool {
+        self.ident == ident && self.call_id.text().as_str() == call_id
+    }
+
+    /// Acknowledges a 2xx that nobody waits for, and hangs up.
+    pub(crate) fn let_go(&mut self, response: &Response<'_>, stack: &mut Stack<'_>) {
+        let dialog = self.dialog_of(response, response.to.uri.raw);
+        let cseq = response.cseq.number;
+        self.send_outside(
+            (dialog.clone(), cseq),
+            Inside::plain(Method::Ack, Box::default()),
+            Attempts::default(),
+            stack,
+        );
+        if !self.outside.iter().any(|outside| outside.dialog.remote_tag() == dialog.remote_tag()) {
+            self.send_next_outside(dialog, Inside::plain(Method::Bye, Box::default()), stack);
         }
     }
 

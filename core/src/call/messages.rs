@@ -1,18 +1,21 @@
 //! SIP messages that come in: to the call that they belong to, or answered here.
 
 use super::leg::{Answering, Leg, LegEvent};
+use super::stack::Stack;
 use super::{Call, Calls};
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
+use crate::mistakes::{self, Mistake};
 use crate::report::Report;
 use crate::sip::dialog::{Dialog, Ends, Sending};
 use crate::sip::message::{
     Fault, Message, Method, Name, Rejected, Request, Response, Status, Uri, Writer, parse,
 };
+use crate::sip::resolve::{Hop, HopHost};
 use crate::sip::screen::{Usage, screen};
 use crate::sip::sdp;
-use crate::sip::transaction::{Client, Incoming, Owner, Reply, Server, TransactionEvent};
+use crate::sip::transaction::{Client, Incoming, Owner, Reply, Server, TransactionEvent, Wrote};
 use crate::sip::transport::Flow;
 
 /// What a refused peer is asked to wait, in seconds.
@@ -53,10 +56,21 @@ impl Calls {
         status: Status,
         outbox: &mut Outbox,
     ) {
-        let Message::Request(request) = message else { return };
-        if request.method == Method::Ack {
-            return;
+        if let Message::Request(request) = message
+            && request.method != Method::Ack
+        {
+            self.refuse_request(now, request, flow, status, outbox);
         }
+    }
+
+    fn refuse_request(
+        &mut self,
+        now: Tick,
+        request: &Request<'_>,
+        flow: Flow,
+        status: Status,
+        outbox: &mut Outbox,
+    ) {
         let transactions = &mut self.endpoint.transactions;
         transactions.send(now, flow.for_response(&request.via), outbox, |out| {
             let mut writer = Writer::answer(out, request, flow.remote(), status, None);
@@ -99,7 +113,23 @@ impl Calls {
         let Some((call, id)) =
             self.legs.get(leg).and_then(|leg: &Leg| Some((leg.call, self.calls.get(leg.call)?.ident)))
         else {
-            self.orphan(now, response, flow, outbox);
+            let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
+            let late = response.status.is_success() && response.cseq.method == Method::Invite;
+            let ident = response.from.tag().and_then(Ident::parse);
+            // Another server was tried meanwhile.
+            let leg = ident.and_then(|ident| {
+                self.legs.get_mut(ident.key()).filter(|leg| leg.is(ident, response.call_id))
+            });
+            if mistakes::on(Mistake::AbandonLate2xx) {
+                return;
+            }
+            if let Some(leg) = leg.filter(|_| late) {
+                leg.let_go(response, &mut stack);
+            } else if !late {
+                self.departed.response((told.owner, told.key), response, &mut stack);
+            } else if !self.departed.late_2xx(response, &mut stack) {
+                self.orphan(now, response, flow, outbox);
+            }
             return;
         };
         self.turn(now, call, outbox, |flow, desk| {
@@ -115,9 +145,6 @@ impl Calls {
 
     /// A 2xx to an INVITE whose leg is over, from a fork that was slow: it is acknowledged and hung up (§13.2.2.4).
     fn orphan(&mut self, now: Tick, response: &Response<'_>, flow: Flow, outbox: &mut Outbox) {
-        if !response.status.is_success() || response.cseq.method != Method::Invite {
-            return;
-        }
         let ends = Ends {
             call_id: response.call_id,
             local: response.from.without_params(),
@@ -125,26 +152,37 @@ impl Calls {
             remote: response.to.without_params(),
         };
         let dialog = Dialog::from_response(ends, response.cseq.number, response, response.to.uri.raw);
-        // A hop that is named is reached by the way that the response came by.
-        let address = Uri::parse(dialog.next_hop()).ok().and_then(|uri| uri.address());
-        let transport = &mut self.endpoint.transactions.transport;
-        let direct = address.and_then(|address| transport.flow_to(now, (flow.kind(), address), None, outbox));
-        let flow = direct.unwrap_or(flow);
+        let hop = Uri::parse(dialog.next_hop()).ok().and_then(|uri| Hop::of(&uri));
         for (method, cseq) in
             [(Method::Ack, response.cseq.number), (Method::Bye, response.cseq.number.wrapping_add(1000))]
         {
-            let branch = self.endpoint.transactions.fresh_branch();
-            let sent_by = self.endpoint.locals.sent_by(flow);
-            let sending = Sending { transport: flow.transport(), sent_by, branch: branch.as_str(), cseq };
             let transactions = &mut self.endpoint.transactions;
-            transactions.send(now, flow, outbox, |out| dialog.request(out, method, sending).end());
+            // A hop that leads nowhere is reached by the way that the response came by; one that has to be looked up too.
+            let known = hop.clone().filter(|hop| matches!(hop.host, HopHost::Address(_)));
+            let hop = known.unwrap_or(Hop::to(flow.kind(), flow.remote()));
+            let key = transactions.begin(now, (method, Owner::NOBODY), (&hop, Some(flow)), outbox);
+            while let Some(flow) = transactions.located(key) {
+                let sent_by = self.endpoint.locals.sent_by(flow);
+                let wrote = transactions.write(now, key, outbox, |out, branch| {
+                    dialog
+                        .request(out, method, Sending { transport: flow.transport(), sent_by, branch, cseq })
+                        .end();
+                });
+                if wrote != Wrote::Again {
+                    break;
+                }
+            }
         }
     }
 
     pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
             TransactionEvent::Located { owner, key, instead_of } => {
-                let Some((leg, call)) = self.call_of(owner) else { return };
+                let Some((leg, call)) = self.call_of(owner) else {
+                    let mut stack = Stack { now, outbox, endpoint: &mut self.endpoint };
+                    self.departed.located((owner, key), instead_of, &mut stack);
+                    return;
+                };
                 self.turn(now, call, outbox, |_, desk| {
                     desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
                 });
@@ -173,7 +211,7 @@ impl Calls {
     ) {
         let Some((leg, call)) = self.call_of(owner) else { return };
         self.turn(now, call, outbox, |flow, desk| {
-            let event = desk.with(leg, |leg, _| leg.no_response(key, status));
+            let event = desk.with(leg, |leg, stack| leg.no_response(key, status, stack));
             if let Some(event) = event {
                 flow.leg_event(leg, event, None, desk);
             }
@@ -187,6 +225,9 @@ impl Calls {
 
     fn request(&mut self, now: Tick, request: &Request<'_>, flow: Flow, outbox: &mut Outbox) {
         match self.endpoint.transactions.receive(now, request, flow, outbox) {
+            Incoming::Retransmission if mistakes::on(Mistake::AnswerTwice) => {
+                self.refuse_request(now, request, flow, Status::NO_SUCH_DIALOG, outbox);
+            }
             Incoming::Retransmission | Incoming::Acknowledged | Incoming::Refused => {}
             Incoming::Ack { .. } => {
                 let Some(leg) = self.leg_of(request) else { return };

@@ -1,5 +1,6 @@
 //! A call by REFER: ring the calling party, hand it to the called party, watch what comes of it, leave (RFC 3515, RFC 5589).
 
+use crate::mistakes::{self, Mistake};
 use std::time::Duration;
 
 use crate::Tick;
@@ -312,7 +313,7 @@ impl Refer {
     fn over(&mut self, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Over;
         self.deadline = None;
-        desk.legs.remove(self.leg);
+        desk.dismiss(self.leg);
     }
 }
 
@@ -342,5 +343,6 @@ fn note(event: &LegEvent, response: Option<&Response<'_>>, desk: &mut Desk<'_, '
 
 fn observe(record: &mut Record, observation: Observation) {
     let before = record.outcome.unwrap_or(Outcome::Requested);
-    record.outcome = Some(before.after(observation));
+    let after = before.after(observation);
+    record.outcome = Some(if mistakes::on(Mistake::ForgetOutcome) { Outcome::Requested } else { after });
 }

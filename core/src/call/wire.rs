@@ -151,7 +151,10 @@ impl Calls {
         (socket, remote): (SocketId, SocketAddr),
         outbox: &mut Outbox,
     ) {
-        self.endpoint.transactions.unreachable(now, Flow::Udp { socket, remote }, outbox);
+        if self.endpoint.transactions.unreachable(now, Flow::Udp { socket, remote }, outbox) {
+            let why = "the system says that datagrams do not arrive there".to_owned();
+            outbox.report(Report::SipConnection { peer: remote, opened: Opened::ByUs, why });
+        }
     }
 
     /// Connections from now on use these certificates.

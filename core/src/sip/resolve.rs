@@ -85,6 +85,12 @@ impl Hop {
         Some(Hop { secure, host, port: uri.port, transport })
     }
 
+    /// An address, by this transport.
+    pub(crate) fn to(transport: SipTransport, address: SocketAddr) -> Hop {
+        let (host, port) = (HopHost::Address(address.ip()), Some(address.port()));
+        Hop { secure: false, host, port, transport: Some(transport) }
+    }
+
     /// The transport, where the DNS has no say in it (RFC 3263 §4.1).
     pub(crate) fn certain_transport(&self) -> Option<SipTransport> {
         let asked = self.transport.is_none() && self.port.is_none() && !self.secure;

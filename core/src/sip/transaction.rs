@@ -29,6 +29,7 @@ use crate::random::Random;
 use crate::sip::resolve::{Dead, LookupId, Resolver};
 use crate::sip::transport::{Flow, Transport};
 use crate::time::wheel::{TimerKey, Wheel};
+#[cfg(any(test, feature = "softphone"))]
 pub(crate) use branch::Branch;
 pub(crate) use client::Client;
 #[cfg(test)]
@@ -200,6 +201,7 @@ impl Transactions {
     }
 
     /// A branch for a request without a transaction: the ACK of a 2xx (§13.2.2.4).
+    #[cfg(any(test, feature = "softphone"))]
     pub(crate) fn fresh_branch(&mut self) -> Branch {
         Branch::fresh(&mut self.random)
     }

@@ -67,6 +67,8 @@ pub struct Exchange {
     nonces: BTreeMap<String, Nonce>,
     nonce_lifetime: Option<Duration>,
     record_routes: bool,
+    /// Whether requests within a dialog are to come by TCP.
+    by_tcp: bool,
     forks: Forks,
     now: Tick,
 }
@@ -101,6 +103,7 @@ impl Exchange {
             nonces: BTreeMap::new(),
             nonce_lifetime: None,
             record_routes: true,
+            by_tcp: false,
             forks: Forks::default(),
             now: Tick::ZERO,
         }
@@ -117,6 +120,13 @@ impl Exchange {
     #[must_use]
     pub fn without_record_route(mut self) -> Self {
         self.record_routes = false;
+        self
+    }
+
+    /// Asking for TCP where requests within a dialog come back.
+    #[must_use]
+    pub fn reached_by_tcp(mut self) -> Self {
+        self.by_tcp = true;
         self
     }
 
@@ -238,7 +248,8 @@ impl Exchange {
                 writer.field(Name::Via, via);
             }
             if record_routes && request.method == Method::Invite && request.to.tag().is_none() {
-                writer.field(Name::RecordRoute, &format!("<sip:{own};lr>"));
+                let transport = if self.by_tcp { ";transport=tcp" } else { "" };
+                writer.field(Name::RecordRoute, &format!("<sip:{own}{transport};lr>"));
             }
             let hops = request.number(Name::MaxForwards).unwrap_or(70).saturating_sub(1);
             writer.number(Name::MaxForwards, hops);

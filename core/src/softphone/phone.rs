@@ -17,6 +17,7 @@ use crate::io::{Datagram, Input, Outbox, Output, Reason, SocketId, Wake};
 use crate::random::{Consumer, Random, Seed};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Message, Method, Uri, parse};
+use crate::sip::sdp::MEDIA_TYPE;
 use crate::sip::transaction::{Client, Server, TransactionEvent, Transactions};
 use crate::sip::transport::{Flow, Locals};
 use crate::time::wheel::Wheel;
@@ -50,6 +51,17 @@ pub enum PhoneState {
     Ringing,
     /// It is in calls with these, the URIs of their From or To.
     InCall(Vec<String>),
+}
+
+/// One call of a phone that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhoneCall<'a> {
+    /// Its Call-ID.
+    pub call_id: &'a str,
+    /// How the peer has last described its media.
+    pub remote_sdp: &'a str,
+    /// An INVITE within it waits for its answer or its ACK.
+    pub unsettled: bool,
 }
 
 /// What a phone has done so far.
@@ -232,6 +244,32 @@ impl Phone {
     pub fn remote_sdps(&self) -> Vec<&str> {
         let up = |line: &&Line| matches!(line.state, LineState::Up { .. });
         self.lines.iter().map(|(_, line)| line).filter(up).map(|line| line.remote_sdp.as_str()).collect()
+    }
+
+    /// Its calls that stand.
+    pub fn calls(&self) -> impl Iterator<Item = PhoneCall<'_>> {
+        self.lines.iter().filter_map(|(_, line)| match line.state {
+            LineState::Up { unacknowledged } => Some(PhoneCall {
+                call_id: &line.call_id,
+                remote_sdp: &line.remote_sdp,
+                unsettled: unacknowledged.is_some() || !line.outstanding.is_empty(),
+            }),
+            _ => None,
+        })
+    }
+
+    /// Its user puts every call on hold, or takes it back: a re-INVITE with this direction.
+    pub fn offer_all(&mut self, now: Tick, direction: &str, outbox: &mut Outbox) {
+        self.now = self.now.max(now);
+        let settled = |line: &Line| {
+            matches!(line.state, LineState::Up { unacknowledged: None }) && line.outstanding.is_empty()
+        };
+        let lines: Vec<Key<Line>> =
+            self.lines.iter().filter(|(_, line)| settled(line)).map(|(key, _)| key).collect();
+        for line in lines {
+            let body = self.sdp(direction);
+            self.within(line, Method::Invite, &[], Some((MEDIA_TYPE, &body)), outbox);
+        }
     }
 
     /// Its user hangs up every call.

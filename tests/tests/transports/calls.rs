@@ -189,3 +189,60 @@ fn a_delete_before_the_connection_stands_leaves_nothing_behind() {
     assert_eq!(bench.ask("DELETE", "/callcontroller/user1/user2").0, 204);
     bench.expect_nothing_left();
 }
+
+#[test]
+fn a_cancel_that_was_answered_is_not_sent_again_when_its_connection_breaks() {
+    let mut bench = bench();
+    bench.place("user1", "user2", INVITE);
+    let invite = bench.next(PROXY, "INVITE");
+    answer(&mut bench, &invite, "180 Ringing", CONTACT);
+    assert_eq!(bench.ask("DELETE", "/callcontroller/user1/user2").0, 204);
+    let cancel = bench.next(PROXY, "CANCEL");
+    // The INVITE's answer may come first.
+    answer(&mut bench, &invite, "487 Request Terminated", "");
+    bench.next(PROXY, "ACK");
+    answer(&mut bench, &cancel, "200 OK", "");
+    bench.cut(invite.way.connection());
+    bench.pass(40 * SECOND);
+    assert_eq!(bench.count(PROXY, "CANCEL"), 0);
+    bench.expect_nothing_left();
+}
+
+/// The phone gets the last of the INVITEs, and answers when the call has been given up; its server wants to know who
+/// hangs it up.
+#[test]
+fn a_phone_that_answers_when_nobody_waits_any_more_is_let_go_with_credentials() {
+    let mut bench = Bench::new("proxy = \"sip:127.0.0.1:5060\"", "");
+    bench.place("user1", "user2", INVITE);
+    let first = bench.next(PROXY, "INVITE");
+    let challenge =
+        "Proxy-Authenticate: Digest realm=\"example.com\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
+    bench.say(first.way, &first.answer("407 Proxy Authentication Required", "", challenge, ""));
+    bench.next(PROXY, "ACK");
+    let invite = bench.next(PROXY, "INVITE");
+    bench.pass(33 * SECOND);
+    assert_eq!(last_status(&mut bench), Some(408));
+    answer(&mut bench, &invite, "200 OK", "sip:phone@127.0.0.1:5060");
+    bench.next(PROXY, "ACK");
+    let bye = bench.next(PROXY, "BYE");
+    let again = challenge.replace("n1", "n2");
+    bench.say(bye.way, &bye.answer("407 Proxy Authentication Required", "", &again, ""));
+    let bye = bench.next(PROXY, "BYE");
+    assert!(bye.field("Proxy-Authorization").contains("nonce=\"n2\""), "{}", bye.text);
+    answer(&mut bench, &bye, "200 OK", "");
+    bench.expect_nothing_left();
+}
+
+#[test]
+fn a_phone_that_rings_when_nobody_waits_any_more_is_cancelled() {
+    let mut bench = Bench::new("proxy = \"sip:127.0.0.1:5060\"", "");
+    bench.place("user1", "user2", INVITE);
+    let invite = bench.next(PROXY, "INVITE");
+    bench.pass(33 * SECOND);
+    answer(&mut bench, &invite, "180 Ringing", "sip:phone@127.0.0.1:5060");
+    let cancel = bench.next(PROXY, "CANCEL");
+    answer(&mut bench, &cancel, "200 OK", "");
+    answer(&mut bench, &invite, "487 Request Terminated", "");
+    bench.next(PROXY, "ACK");
+    bench.expect_nothing_left();
+}

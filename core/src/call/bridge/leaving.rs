@@ -117,18 +117,19 @@ impl Bridge {
         if leaving.shown {
             self.remove(leaving.leg, leaving.role, desk);
         } else {
-            desk.legs.remove(leaving.leg);
+            desk.dismiss(leaving.leg);
         }
         self.settle();
     }
 
     /// A dialog is over, and is shown as that from now on.
     pub(super) fn remove(&mut self, key: Key<Leg>, role: Role, desk: &mut Desk<'_, '_>) {
-        let Some(leg) = desk.legs.remove(key) else { return };
+        let Some(parted) = desk.with(key, |leg, _| Parted::of(&leg.shown())) else { return };
+        desk.dismiss(key);
         if self.parted.len() >= MAX_PARTED {
             self.parted.remove(0);
         }
-        self.parted.push((role, Parted::of(&leg.shown())));
+        self.parted.push((role, parted));
     }
 
     fn settle(&mut self) {

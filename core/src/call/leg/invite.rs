@@ -5,6 +5,7 @@ use crate::auth::client::Attempts;
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
+use crate::mistakes::{self, Mistake};
 use crate::sip::dialog::{self, Dialog, Sending};
 use crate::sip::message::{Method, Name, NameAddr, Response, Status, Uri};
 use crate::sip::resolve::Hop;
@@ -244,6 +245,7 @@ impl Leg {
         // Whatever the first offer's dialog agreed on early holds for its own 2xx only.
         let agreed = early.agreed.as_deref() == response.to.tag();
         let offered = !matches!(invitation.offer, Offer::Wanted);
+        self.may_be_answered_late(stack);
         self.state = State::Confirmed(Confirmed { dialog, accepted: [accepted].into_iter().collect() });
         self.refreshed(stack.now, response);
         if offered {
@@ -255,7 +257,7 @@ impl Leg {
         self.early_answer = early.answer;
     }
 
-    fn dialog_of(&self, response: &Response<'_>, target: &str) -> Dialog {
+    pub(super) fn dialog_of(&self, response: &Response<'_>, target: &str) -> Dialog {
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
         let ends = ends(self, call_id.as_str(), tag.as_str());
         Dialog::from_response(ends, self.cseq, response, target)
@@ -263,6 +265,10 @@ impl Leg {
 
     /// Acknowledges the 2xx that waits for it, with the answer to its offer if it brought one (§13.2.2.4).
     pub(crate) fn acknowledge(&mut self, answer: Option<Box<[u8]>>, stack: &mut Stack<'_>) {
+        if mistakes::on(Mistake::SkipAck) {
+            return;
+        }
+        let answer = answer.map(confused);
         let what = (Method::Ack, self.owner());
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let Confirmed { dialog, accepted } = confirmed;
@@ -484,4 +490,12 @@ fn q_of(contact: &NameAddr<'_>) -> u16 {
 
 fn without_headers<'a>(uri: &Uri<'a>) -> &'a str {
     uri.raw.split('?').next().unwrap_or(uri.raw)
+}
+
+/// The answer that goes out, but for a deliberate fault.
+fn confused(answer: Box<[u8]>) -> Box<[u8]> {
+    if !mistakes::on(Mistake::ConfuseMedia) {
+        return answer;
+    }
+    String::from_utf8_lossy(&answer).replace("m=audio 4", "m=audio 5").into_bytes().into()
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::call::stack::Stack;
 use crate::ident::Key;
+use crate::mistakes::{self, Mistake};
 use crate::sip::dialog::{Dialog, Sending};
 use crate::sip::message::{Method, Name, Response, Writer};
 use crate::sip::transaction::{Client, Server, Wrote};
@@ -19,6 +20,10 @@ impl Leg {
 
     /// Hangs up: BYE, with these header lines. The dialog is forgotten with its answer.
     pub(crate) fn hang_up(&mut self, lines: &[u8], stack: &mut Stack<'_>) {
+        if mistakes::on(Mistake::SkipBye) {
+            self.state = State::Over;
+            return;
+        }
         self.request(Inside::plain(Method::Bye, lines.into()), stack);
     }
 
@@ -264,7 +269,13 @@ impl Leg {
         }
     }
 
-    fn response_outside(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
+    /// Takes the answer to a request in another dialog; a challenge is answered.
+    pub(crate) fn response_outside(
+        &mut self,
+        key: Key<Client>,
+        response: &Response<'_>,
+        stack: &mut Stack<'_>,
+    ) {
         let Some(Outside { dialog, request, mut attempts, .. }) = self.take_outside(key) else { return };
         if response.status.is_challenge() && self.challenged(response, &mut attempts, stack).is_ok() {
             self.cseq += 1;

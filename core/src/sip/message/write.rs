@@ -1,5 +1,6 @@
 //! Writing messages straight into the buffer that is sent.
 
+use crate::mistakes::{self, Mistake};
 use std::net::SocketAddr;
 
 use super::{Method, Name, Rejected, Request, Status, Via, trim};
@@ -190,7 +191,7 @@ impl<'o> Writer<'o> {
         out.extend_from_slice(b"     \r\n\r\n");
         let start = out.len();
         write(out);
-        let length = out.len() - start;
+        let length = out.len() - start + usize::from(mistakes::on(Mistake::MiscountBody));
         let mut buffer = itoa::Buffer::new();
         let digits = buffer.format(length).as_bytes();
         for (slot, digit) in out.iter_mut().skip(place).take(5).rev().zip(digits.iter().rev()) {

@@ -1,7 +1,8 @@
 //! The branch of a request of ours: the magic cookie and an [`Ident`] (RFC 3261 §8.1.1.7).
 
-use crate::ident::{IDENT_LENGTH, Ident, Key};
-use crate::random::Random;
+use crate::ident::{IDENT_LENGTH, Ident};
+#[cfg(any(test, feature = "softphone"))]
+use crate::{ident::Key, random::Random};
 
 const MAGIC: &[u8; 7] = b"z9hG4bK";
 const LENGTH: usize = MAGIC.len() + IDENT_LENGTH;
@@ -23,6 +24,7 @@ impl Branch {
     }
 
     /// A branch that belongs to no transaction.
+    #[cfg(any(test, feature = "softphone"))]
     pub(super) fn fresh(random: &mut Random) -> Self {
         Self::of(Ident::new(Key::<()>::from_bits(random.bits()), random.bits()))
     }

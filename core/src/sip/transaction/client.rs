@@ -10,6 +10,7 @@ use super::{
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
+use crate::mistakes::{self, Mistake};
 use crate::sip::message::{Method, Response, Status};
 use crate::sip::transport::Flow;
 use crate::time::wheel::{TimerKey, Wheel};
@@ -145,6 +146,9 @@ impl Client {
     }
 
     pub(super) fn branch(&self) -> Branch {
+        if mistakes::on(Mistake::ReuseBranch) && self.method == Method::Bye {
+            return Branch::of(Ident::new(Key::<Client>::from_bits(0), 0));
+        }
         Branch::of(self.ident)
     }
 
@@ -471,9 +475,21 @@ impl Transactions {
             Act::Resend => self.resend(now, key, outbox),
             // That of a CANCEL is followed by that of its INVITE.
             Act::TimedOut if method != Method::Cancel => {
-                events.push(TransactionEvent::TimedOut { owner, key })
+                events.push(TransactionEvent::TimedOut { owner, key });
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.abandon(&mut self.wheel);
+                    client.stay_for_good(&mut self.wheel);
+                }
             }
             _ => {}
+        }
+    }
+
+    fn end_client(&mut self, now: Tick, key: Key<Client>) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.set_timers(&mut self.wheel, now, key, (Timer::Stop, Timer::Stop));
+            client.stay(&mut self.wheel);
+            self.clients.remove(key);
         }
     }
 
@@ -481,6 +497,9 @@ impl Transactions {
     fn client_event(&mut self, now: Tick, key: Key<Client>, event: Event) -> Act {
         let Some(client) = self.clients.get_mut(key) else { return Act::Ignore };
         let step = client.machine.on(event, &self.timers, client.is_reliable());
+        if mistakes::on(Mistake::IgnoreAnswer) && event == Event::Success && client.method != Method::Invite {
+            return step.act;
+        }
         if let Some(next) = step.next {
             client.machine = next;
             if matches!((event, &client.cancel), (Event::Success | Event::Failure, Cancel::Wanted(_))) {
@@ -493,7 +512,11 @@ impl Transactions {
         client.set_timers(&mut self.wheel, now, key, (step.retransmit, step.expire));
         if step.next.is_none() {
             client.stay(&mut self.wheel);
-            self.clients.remove(key);
+            let over = self.clients.remove(key);
+            // It has reached its aim or never will, and its answer would find nobody.
+            if let Some(Client { cancel: Cancel::Sent(cancel), .. }) = over {
+                self.end_client(now, cancel);
+            }
         }
         step.act
     }

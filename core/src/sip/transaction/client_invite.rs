@@ -1,5 +1,6 @@
 //! The machine of an INVITE that we sent (RFC 3261 §17.1.1 and its Figure 5 as RFC 6026 replaces it).
 
+use crate::mistakes::{self, Mistake};
 use std::time::Duration;
 
 use super::client::{Act, Event};
@@ -20,6 +21,9 @@ pub(super) enum State {
     Completed,
     /// A 2xx has come, and each goes to the transaction user. Timer M runs.
     Accepted,
+    /// Nobody waits any more; but the peer may have taken the request from the last datagram, and what it says late is
+    /// still to be cancelled, or acknowledged and hung up, as long as it may say it (64*T1).
+    GivenUp,
 }
 
 impl State {
@@ -28,7 +32,11 @@ impl State {
         Step {
             next: Some(State::Calling { interval: timers.t1 }),
             act: Act::Ignore,
-            retransmit: if reliable { Timer::Stop } else { Timer::Start(timers.t1) },
+            retransmit: match reliable {
+                true => Timer::Stop,
+                false if mistakes::on(Mistake::Hurry) => Timer::Start(timers.t1 / 2),
+                false => Timer::Start(timers.t1),
+            },
             expire: Timer::Start(timers.long()),
         }
     }
@@ -39,10 +47,13 @@ impl State {
             (State::Calling { .. } | State::Proceeding, Event::Success) => {
                 Step::enter(State::Accepted, Act::Pass, Timer::Start(timers.long()))
             }
-            (State::Calling { .. } | State::Proceeding, Event::Failure) => {
+            (State::Calling { .. } | State::Proceeding | State::GivenUp, Event::Failure) => {
                 Step::enter(State::Completed, Act::AcknowledgeAndPass, Timer::Start(timers.d(reliable)))
             }
-            (State::Calling { .. } | State::Proceeding, Event::Expire) => Step::over(Act::TimedOut),
+            (State::Calling { .. } | State::Proceeding, Event::Expire) => {
+                Step::enter(State::GivenUp, Act::TimedOut, Timer::Start(timers.long()))
+            }
+            (State::GivenUp, Event::Provisional | Event::Success) => Step::stay(self, Act::Pass),
             // Once a provisional has come nothing is sent by this way, and the final response may find another.
             (State::Calling { .. }, Event::Unreachable) => Step::over(Act::Failed),
             // Timer B ends with the first provisional: how long it then rings is the user's business.
@@ -59,7 +70,7 @@ impl State {
             }
             (State::Completed, Event::Failure) => Step::stay(self, Act::Acknowledge),
             (State::Accepted, Event::Success) => Step::stay(self, Act::Pass),
-            (State::Completed | State::Accepted, Event::Expire) => Step::over(Act::Ignore),
+            (State::Completed | State::Accepted | State::GivenUp, Event::Expire) => Step::over(Act::Ignore),
             (_, _) => Step::stay(self, Act::Ignore),
         }
     }
@@ -76,6 +87,7 @@ mod tests {
         success: bool,
         failure: bool,
         provisional: bool,
+        given_up: bool,
     }
 
     fn check(state: State, event: Event, reliable: bool, seen: &mut Seen) -> Option<State> {
@@ -95,24 +107,27 @@ mod tests {
             Event::Retransmit => {
                 assert_eq!(
                     step.act == Act::Resend,
-                    !settled && !seen.provisional,
+                    !settled && !seen.provisional && !seen.given_up,
                     "{state:?}: sent again while calling"
                 );
             }
-            Event::Expire => assert_eq!(step.act == Act::TimedOut, !settled, "{state:?}"),
+            Event::Expire => assert_eq!(step.act == Act::TimedOut, !settled && !seen.given_up, "{state:?}"),
             Event::Unreachable => {
-                assert_eq!(step.act == Act::Failed, !settled && !seen.provisional, "{state:?}")
+                let waits = !settled && !seen.provisional && !seen.given_up;
+                assert_eq!(step.act == Act::Failed, waits, "{state:?}")
             }
             Event::Cancelled => assert_eq!(step.act, Act::Ignore, "{state:?}"),
         }
         assert!(!acknowledged || event == Event::Failure);
         assert_eq!(
             step.next.is_none(),
-            event == Event::Expire || step.act == Act::Failed,
+            (event == Event::Expire && (settled || seen.given_up)) || step.act == Act::Failed,
             "{state:?} {event:?}"
         );
-        seen.success |= told && event == Event::Success;
+        // Behind a 2xx that came too late a failure may still be told: nobody listens.
+        seen.success |= told && event == Event::Success && !seen.given_up;
         seen.failure |= told && event == Event::Failure;
+        seen.given_up |= step.act == Act::TimedOut;
         seen.provisional |= event == Event::Provisional && !settled;
         step.next
     }
@@ -151,7 +166,15 @@ mod tests {
             assert_eq!((step.act, step.expire), (Act::Resend, Timer::Keep));
         }
         assert_eq!(intervals, [500, 1000, 2000, 4000, 8000, 16000, 32000]);
-        assert_eq!(step.next.unwrap().on(Event::Expire, &timers, false), Step::over(Act::TimedOut));
+        check_given_up(step.next.unwrap());
+    }
+
+    /// It is told once that nobody answers, and what comes then is waited for as long again.
+    fn check_given_up(state: State) {
+        let timers = Timers::default();
+        let step = state.on(Event::Expire, &timers, false);
+        assert_eq!(step, Step::enter(State::GivenUp, Act::TimedOut, Timer::Start(Duration::from_secs(32))));
+        assert_eq!(State::GivenUp.on(Event::Expire, &timers, false), Step::over(Act::Ignore));
     }
 
     #[test]
@@ -170,7 +193,7 @@ mod tests {
         assert_eq!(step.expire, Timer::Start(Duration::from_secs(32)));
         let step = step.next.unwrap().on(Event::Provisional, &timers, false);
         assert_eq!(step.expire, Timer::Keep);
-        assert_eq!(step.next.unwrap().on(Event::Expire, &timers, false), Step::over(Act::TimedOut));
+        check_given_up(step.next.unwrap());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Due, Owner, TransactionEvent, Transactions, server_invite, server_no
 use crate::Tick;
 use crate::ident::{IdentText, Key};
 use crate::io::Outbox;
+use crate::mistakes::{self, Mistake};
 use crate::sip::message::{Message, Method, Name, Request, Status, Writer, parse};
 use crate::sip::transport::Flow;
 use crate::time::wheel::TimerKey;
@@ -323,6 +324,9 @@ impl Transactions {
         }
         let Some((flow, matching)) = self.allowed(now, key, status) else { return false };
         let tag = self.matching_key.tag(matching);
+        if mistakes::on(Mistake::SkipAnswer) && request.method == Method::Notify {
+            return true;
+        }
         self.transport.send(now, flow, outbox, |out| write_plain(out, request, flow, status, tag));
         self.store(key, Stored::Plain(status));
         true
@@ -520,6 +524,7 @@ impl Transactions {
     }
 
     fn set_server(&mut self, now: Tick, key: Key<Server>, retransmit: Timer, expire: Timer) {
+        let expire = if mistakes::on(Mistake::LeakTransaction) { Timer::Stop } else { expire };
         let Some(server) = self.servers.get_mut(key) else { return };
         set_timer(&mut self.wheel, now, &mut server.retransmit, retransmit, Due::ServerRetransmit(key));
         set_timer(&mut self.wheel, now, &mut server.expire, expire, Due::ServerExpire(key));

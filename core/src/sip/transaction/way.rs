@@ -1,15 +1,17 @@
 //! Where a request goes: to the servers that RFC 3263 finds, one after the other until one answers.
 
+use crate::mistakes::{self, Mistake};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::client::Client;
+use super::step::Timer;
 use super::{Due, Owner, TransactionEvent, Transactions};
 use crate::Tick;
 use crate::config::SipTransport;
 use crate::ident::{Ident, Key};
 use crate::io::{ConnectionId, Outbox};
-use crate::report::{Opened, Report};
+use crate::report::Report;
 use crate::sip::message::{Method, Status};
 use crate::sip::resolve::{Hop, HopHost, Located, LookupId, Target, Unresolved};
 use crate::sip::transport::{Flow, Wire};
@@ -135,7 +137,10 @@ impl Transactions {
             return Wrote::Acknowledged { flow, bytes: sent };
         }
         if let Some(client) = self.clients.get_mut(key) {
-            let step = client.start(sent, &self.timers, flow.is_reliable());
+            let mut step = client.start(sent, &self.timers, flow.is_reliable());
+            if mistakes::on(Mistake::DropTimer) {
+                step.1 = Timer::Keep;
+            }
             client.set_timers(&mut self.wheel, now, key, step);
             client.wait_for_next(&mut self.wheel, now, key, self.timers.t1.saturating_mul(8));
         }
@@ -290,12 +295,9 @@ impl Transactions {
         }
     }
 
-    /// Datagrams do not reach the peer of this flow (§18.4).
-    pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, outbox: &mut Outbox) {
-        if self.unreached(now, |other| other == flow, outbox) {
-            let why = "the system says that datagrams do not arrive there".to_owned();
-            outbox.report(Report::SipConnection { peer: flow.remote(), opened: Opened::ByUs, why });
-        }
+    /// Datagrams do not reach the peer of this flow (§18.4); whether that concerns a request.
+    pub(crate) fn unreachable(&mut self, now: Tick, flow: Flow, outbox: &mut Outbox) -> bool {
+        self.unreached(now, |other| other == flow, outbox)
     }
 
     /// A connection broke, or could not be opened.
@@ -392,6 +394,14 @@ impl Client {
     /// Whom its server's certificate has to be for.
     pub(super) fn host(&self) -> Option<&TlsHost> {
         self.way.as_ref()?.host.as_ref()
+    }
+
+    /// No other server is tried any more.
+    pub(super) fn stay_for_good(&mut self, wheel: &mut Wheel<Due>) {
+        self.stay(wheel);
+        if let Some(way) = &mut self.way {
+            way.others.clear();
+        }
     }
 
     /// Stops what the way to the next server runs by.

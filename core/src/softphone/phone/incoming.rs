@@ -22,7 +22,7 @@ impl Phone {
             Incoming::New(key) | Incoming::Merged(key) => match (self.line_of(request), request.method) {
                 (Some(line), _) => self.inside(line, key, request, outbox),
                 (None, Method::Invite) if request.to.tag().is_none() => self.ring(key, request, outbox),
-                (None, Method::Options) => self.tell(key, request, outbox),
+                (None, Method::Options) if request.to.tag().is_none() => self.tell(key, request, outbox),
                 (None, _) => self.plain(key, request, Status::NO_SUCH_DIALOG, outbox),
             },
         }

@@ -12,8 +12,28 @@ fn an_unanswered_invite_is_sent_seven_times_and_then_reported() {
     let rest = party.pass(40 * SECOND);
     assert_eq!(rest, at([9, 29, 69, 149, 309], "INVITE"), "at 1.5, 3.5, 7.5, 15.5 and 31.5 s");
     assert_eq!(party.events(), [TransactionEvent::TimedOut { owner: Owner(7), key }]);
+    let late = party.response(&answer(&first, Status::OK)).map(|event| (event.owner, event.kind));
+    assert_eq!(
+        late,
+        Some((Owner::NOBODY, ResponseKind::Success2xx)),
+        "it has to be acknowledged and hung up"
+    );
+    party.pass(40 * SECOND);
     assert_eq!(party.answered(&first, Status::OK), None, "it comes too late");
     assert_eq!(party.transactions.strays(), 1);
+    party.ends_empty();
+}
+
+#[test]
+fn a_phone_that_rings_when_nobody_waits_any_more_is_cancelled() {
+    let mut party = Party::new(5060);
+    party.request(Method::Invite);
+    let invite = party.sent_one();
+    party.pass(40 * SECOND);
+    party.sent();
+    party.response(&answer(&invite, Status::RINGING));
+    assert!(party.sent_one().starts_with(b"CANCEL "));
+    party.pass(70 * SECOND);
     party.ends_empty();
 }
 

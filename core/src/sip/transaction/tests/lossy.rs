@@ -140,7 +140,9 @@ impl World {
     }
 
     fn at_caller(&mut self, bytes: &[u8]) {
-        let Some(event) = self.caller.response(bytes) else { return };
+        let Some(event) = self.caller.response(bytes).filter(|event| event.owner != Owner::NOBODY) else {
+            return;
+        };
         let story = self.stories.get_mut(&(event.owner.0 as u32)).unwrap();
         match event.kind {
             ResponseKind::Provisional => {}

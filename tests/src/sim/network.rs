@@ -1,0 +1,168 @@
+//! The network: datagrams that get lost, doubled, late and spoilt, and connections that break.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard_core::Tick;
+use cordboard_core::io::ConnectionId;
+use cordboard_core::sip::message::parse;
+
+use super::dice::Dice;
+use super::scenario::{Partition, Weather};
+
+/// How long a datagram is on its way at least.
+const LATENCY: Duration = Duration::from_millis(5);
+
+/// A datagram, or a message on a connection, on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    /// Who sent it.
+    pub(super) from: SocketAddr,
+    /// Where it goes.
+    pub(super) to: SocketAddr,
+    /// What it is.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What becomes of datagrams.
+#[derive(Debug)]
+pub(super) struct Network {
+    weather: Weather,
+    partitions: Vec<(SocketAddr, Tick, Tick)>,
+    dice: Dice,
+}
+
+impl Network {
+    pub(super) fn new(
+        seed: u64,
+        weather: Weather,
+        partitions: &[Partition],
+        place: impl Fn(Option<usize>) -> SocketAddr,
+    ) -> Self {
+        let at = |time: Duration| Tick::ZERO + time;
+        let partitions = partitions.iter().map(|p| (place(p.phone), at(p.from), at(p.to))).collect();
+        Self { weather, partitions, dice: Dice::new(seed, 2) }
+    }
+
+    /// From now on all is well.
+    pub(super) fn heal(&mut self) {
+        self.weather = Weather::default();
+        self.partitions.clear();
+    }
+
+    fn is_cut(&self, now: Tick, address: SocketAddr) -> bool {
+        self.partitions.iter().any(|(place, from, to)| *place == address && (*from..*to).contains(&now))
+    }
+
+    /// When the copies of a datagram arrive, and each as what.
+    pub(super) fn carry(&mut self, now: Tick, flight: &Flight) -> Vec<(Tick, Flight)> {
+        let too_long = self.weather.mtu.is_some_and(|mtu| flight.bytes.len() > mtu);
+        let lost = self.dice.happens(self.weather.lost);
+        let copies = if self.dice.happens(self.weather.doubled) { 2 } else { 1 };
+        if lost || too_long || self.is_cut(now, flight.from) || self.is_cut(now, flight.to) {
+            return Vec::new();
+        }
+        (0..copies)
+            .map(|_| {
+                let at = now + LATENCY + self.dice.time(self.weather.late);
+                let mut flight = flight.clone();
+                if self.dice.below(1000) < self.weather.spoilt {
+                    let mut spoilt = flight.bytes.clone();
+                    self.spoil(&mut spoilt);
+                    // What still says something, but something else, no checksum would have let pass.
+                    if parse(&spoilt).is_err() {
+                        flight.bytes = spoilt;
+                    }
+                }
+                (at, flight)
+            })
+            .collect()
+    }
+
+    /// Changes a byte, cuts the end off, or repeats a piece.
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.dice.below(bytes.len() as u64) as usize;
+        match self.dice.below(3) {
+            0 => bytes[at] = self.dice.bits() as u8,
+            1 => bytes.truncate(at),
+            _ => {
+                let piece = bytes[at..].to_vec();
+                bytes.extend(piece);
+            }
+        }
+    }
+}
+
+/// A connection between the controller and a peer, seen from the peer.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    /// Where the peer's end is.
+    pub(super) peer: SocketAddr,
+    /// Who listens behind it.
+    pub(super) behind: SocketAddr,
+    held: Vec<u8>,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Pipes {
+    pipes: BTreeMap<ConnectionId, Pipe>,
+    ports: u16,
+}
+
+impl Pipes {
+    /// A connection is made, with whoever is behind it.
+    pub(super) fn open(&mut self, id: ConnectionId, behind: SocketAddr) -> SocketAddr {
+        self.ports = self.ports.wrapping_add(1);
+        let peer = SocketAddr::new(behind.ip(), 20_000 + self.ports % 20_000);
+        self.pipes.insert(id, Pipe { peer, behind, held: Vec::new() });
+        peer
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Pipe> {
+        self.pipes.get(&id)
+    }
+
+    /// The connection whose other end is there.
+    pub(super) fn at(&self, peer: SocketAddr) -> Option<ConnectionId> {
+        self.pipes.iter().find(|(_, pipe)| pipe.peer == peer).map(|(id, _)| *id)
+    }
+
+    /// The latest connection with whoever listens there.
+    pub(super) fn with(&self, behind: SocketAddr) -> Option<ConnectionId> {
+        self.pipes.iter().rev().find(|(_, pipe)| pipe.behind == behind).map(|(id, _)| *id)
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId) -> bool {
+        self.pipes.remove(&id).is_some()
+    }
+
+    /// All that are open.
+    pub(super) fn all(&self) -> Vec<ConnectionId> {
+        self.pipes.keys().copied().collect()
+    }
+
+    /// Takes bytes from the controller; the whole messages among them are returned. Keep-alives are of no interest.
+    pub(super) fn take(&mut self, id: ConnectionId, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        let Some(pipe) = self.pipes.get_mut(&id) else { return messages };
+        pipe.held.extend_from_slice(bytes);
+        loop {
+            let blank = pipe.held.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            pipe.held.drain(..blank);
+            let Some(length) = whole(&pipe.held) else { return messages };
+            messages.push(pipe.held.drain(..length).collect());
+        }
+    }
+}
+
+/// The length of the message that these bytes begin with, if it is whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).expect("a head is text");
+    let mut lengths = text.lines().filter_map(|line| line.strip_prefix("Content-Length: "));
+    let length = lengths.next_back().expect("it says how long it is");
+    let whole = head + length.trim().parse::<usize>().expect("a length");
+    (bytes.len() >= whole).then_some(whole)
+}
