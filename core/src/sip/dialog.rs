@@ -251,9 +251,12 @@ pub(crate) fn request<'o>(
 }
 
 fn via(writer: &mut Writer<'_>, sending: Sending<'_>) {
+    // By a stream the port would be that of a connection, where nobody listens once it is lost; the response then goes to
+    // the port of sent-by (RFC 3261 §18.2.2), which a proxy that is asked for rport may not try.
+    let rport = if sending.transport == "UDP" { ";rport" } else { "" };
     writer.field_parts(
         Name::Via,
-        &["SIP/2.0/", sending.transport, " ", sending.sent_by, ";branch=", sending.branch, ";rport"],
+        &["SIP/2.0/", sending.transport, " ", sending.sent_by, ";branch=", sending.branch, rport],
     );
 }
 
@@ -271,4 +274,74 @@ fn pack(pieces: [&str; PIECES]) -> (Box<str>, [u32; PIECES]) {
         *end = text.len() as u32;
     }
     (text.into_boxed_str(), ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::message::{Message, parse};
+
+    const ENDS: Ends<'_> = Ends { call_id: "c", local: "<sip:a@x>", local_tag: "ours", remote: "<sip:b@x>" };
+
+    /// The 2xx of a peer, with these further header lines.
+    fn with_answer<T>(lines: &str, act: impl FnOnce(&Response<'_>) -> T) -> T {
+        let text = format!(
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=ours\r\n\
+             To: <sip:b@x>;tag=theirs\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n{lines}Content-Length: 0\r\n\r\n"
+        );
+        match parse(text.as_bytes()) {
+            Ok(Message::Response(response)) => act(&response),
+            _ => panic!("{text}"),
+        }
+    }
+
+    fn dialog(lines: &str) -> Dialog {
+        with_answer(lines, |response| Dialog::from_response(ENDS, 1, response, "sip:fallback@x"))
+    }
+
+    fn bye(dialog: &Dialog, transport: &str) -> String {
+        let mut out = Vec::new();
+        let sending = Sending { transport, sent_by: "127.0.0.1:6050", branch: "z9hG4bK2", cseq: 2 };
+        dialog.request(&mut out, Method::Bye, sending).end();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_datagrams_are_to_be_answered_at_the_port_that_they_came_from() {
+        let dialog = dialog("Contact: <sip:b@127.0.0.1:7000>\r\n");
+        let via = |transport| bye(&dialog, transport).lines().nth(1).map(str::to_owned);
+        assert_eq!(via("UDP").as_deref(), Some("Via: SIP/2.0/UDP 127.0.0.1:6050;branch=z9hG4bK2;rport"));
+        for transport in ["TCP", "TLS"] {
+            let expected = format!("Via: SIP/2.0/{transport} 127.0.0.1:6050;branch=z9hG4bK2");
+            assert_eq!(via(transport), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_2xx_within_the_dialog_moves_its_target_and_nothing_else() {
+        let mut dialog = dialog("Contact: <sip:b@127.0.0.1:7000>\r\nRecord-Route: <sip:p@x;lr>\r\n");
+        let before = bye(&dialog, "UDP");
+        assert!(before.starts_with("BYE sip:b@127.0.0.1:7000 SIP/2.0\r\n"), "{before}");
+        with_answer("", |response| dialog.refresh_target(response));
+        assert_eq!(bye(&dialog, "UDP"), before, "without Contact it stays");
+        let moved = "Contact: <sip:b@127.0.0.1:7001>\r\nRecord-Route: <sip:q@x;lr>\r\n";
+        with_answer(moved, |response| dialog.refresh_target(response));
+        assert_eq!(bye(&dialog, "UDP"), before.replace(":7000", ":7001"), "the route set stays");
+    }
+
+    #[test]
+    fn a_strict_router_takes_the_place_of_the_target_which_goes_last() {
+        let routes = "Record-Route: <sip:last@x;lr>\r\nRecord-Route: <sip:strict@x>\r\n";
+        let text = bye(&dialog(&format!("Contact: <sip:b@127.0.0.1:7000>\r\n{routes}")), "UDP");
+        assert!(text.starts_with("BYE sip:strict@x SIP/2.0\r\n"), "{text}");
+        let routes: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("Route: ")).collect();
+        assert_eq!(routes, ["<sip:last@x;lr>", "<sip:b@127.0.0.1:7000>"]);
+    }
+
+    #[test]
+    fn a_peer_that_names_no_contact_is_hung_up_where_it_was_called() {
+        let text = bye(&dialog(""), "UDP");
+        assert!(text.starts_with("BYE sip:fallback@x SIP/2.0\r\n"), "{text}");
+        assert!(text.contains("To: <sip:b@x>;tag=theirs\r\n") && text.contains("CSeq: 2 BYE\r\n"), "{text}");
+    }
 }

@@ -429,9 +429,10 @@ impl Transactions {
     }
 
     pub(super) fn resend(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
-        if let Some(client) = self.clients.get(key).filter(|client| !client.bytes.is_empty())
+        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.bytes.is_empty())
             && let Some(flow) = client.flow
         {
+            client.resent();
             self.transport.send(now, flow, outbox, |out| out.extend_from_slice(&client.bytes));
         }
     }

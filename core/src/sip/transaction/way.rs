@@ -22,6 +22,8 @@ use crate::tls::TlsHost;
 const LONGEST_DATAGRAM: usize = 1300;
 /// As often a request's last server may be found unreachable before it is given up: one that starts again has until then.
 const STRIKES: u8 = 4;
+/// The same for BYE, nearly as long as the transaction lasts: whom it does not reach is left alone in a call.
+const FAREWELL_STRIKES: u8 = 8;
 
 /// Where a request goes, and where else it could.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(super) struct Way {
     /// Whom a server's certificate has to be for.
     host: Option<TlsHost>,
     strikes: u8,
+    /// Whether it was found unreachable since it was last sent: what is told of other requests on its flow is no news.
+    struck: bool,
     size: Size,
     move_on: Option<TimerKey>,
 }
@@ -325,7 +329,7 @@ impl Transactions {
         if !client.is_waiting() {
             return;
         }
-        let owner = client.owner();
+        let (owner, patience) = (client.owner(), client.patience());
         let way = client.way.get_or_insert_default();
         if way.size == Size::Moved {
             way.size = Size::Stays;
@@ -335,8 +339,11 @@ impl Transactions {
             self.told.push(TransactionEvent::Located { owner, key, instead_of: None });
             return;
         }
+        if std::mem::replace(&mut way.struck, true) {
+            return;
+        }
         way.strikes += 1;
-        let (last, host) = (way.strikes >= STRIKES, way.host.clone());
+        let (last, host) = (way.strikes >= patience, way.host.clone());
         if !client.heard && self.reroute(now, key, outbox) {
             return;
         }
@@ -388,6 +395,18 @@ impl Client {
         {
             wheel.stop_taken(&mut way.move_on);
             way.move_on = Some(wheel.start(now, wait, Due::ClientMoveOn(key)));
+        }
+    }
+
+    /// How often it may be found unreachable.
+    fn patience(&self) -> u8 {
+        if self.method() == Method::Bye { FAREWELL_STRIKES } else { STRIKES }
+    }
+
+    /// It was sent once more.
+    pub(super) fn resent(&mut self) {
+        if let Some(way) = &mut self.way {
+            way.struck = false;
         }
     }
 

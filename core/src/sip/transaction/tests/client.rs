@@ -240,19 +240,36 @@ fn an_unreachable_peer_fails_what_was_not_answered_on_that_flow() {
     let invite = party.sent_one();
     party.answered(&invite, Status::RINGING);
     let calling = party.request(Method::Invite);
-    let bye = party.request(Method::Bye);
+    let info = party.request(Method::Info);
     let done = party.request(Method::Options);
     let options = party.sent().pop().unwrap();
     party.answered(&options, Status::OK);
     (0..9).for_each(|_| party.unreachable(5071));
     assert_eq!(party.events(), [], "nothing went there");
-    (0..3).for_each(|_| party.unreachable(5070));
-    assert_eq!(party.events(), [], "it may start again");
+    for until_sent_again in [600, 1000, 2000] {
+        (0..9).for_each(|_| party.unreachable(5070));
+        party.pass(Duration::from_millis(until_sent_again));
+        assert_eq!(party.events(), [], "it may start again, and each was told once");
+    }
     party.unreachable(5070);
     let failed = |key| TransactionEvent::TransportFailed { owner: Owner(7), key };
-    assert_eq!(party.events(), [failed(calling), failed(bye)]);
+    assert_eq!(party.events(), [failed(calling), failed(info)]);
     assert_ne!(ringing, done);
     assert_eq!(party.answered(&invite, Status::OK), Some(ResponseKind::Success2xx), "it found another way");
+    party.ends_empty();
+}
+
+#[test]
+fn a_bye_is_sent_for_long_to_a_peer_that_may_start_again() {
+    let mut party = Party::new(5060);
+    let bye = party.request(Method::Bye);
+    for until_sent_again in [600, 1000, 2000, 4000, 4000, 4000, 4000] {
+        party.unreachable(5070);
+        assert_eq!(party.events(), []);
+        party.pass(Duration::from_millis(until_sent_again));
+    }
+    party.unreachable(5070);
+    assert_eq!(party.events(), [TransactionEvent::TransportFailed { owner: Owner(7), key: bye }]);
     party.ends_empty();
 }
 
@@ -264,8 +281,12 @@ fn an_unreachable_peer_fails_a_cancel_in_silence() {
     party.answered(&invite, Status::RINGING);
     party.cancel(key, None);
     party.sent();
-    (0..4).for_each(|_| party.unreachable(5070));
-    assert_eq!((party.events(), party.pass(31 * SECOND)), (vec![], vec![]));
+    for until_sent_again in [600, 1000, 2000] {
+        party.unreachable(5070);
+        party.pass(Duration::from_millis(until_sent_again));
+    }
+    party.unreachable(5070);
+    assert_eq!((party.events(), party.pass(28 * SECOND)), (vec![], vec![]));
     party.pass(2 * SECOND);
     assert_eq!(party.events(), [TransactionEvent::TimedOut { owner: Owner(7), key }]);
     party.ends_empty();
