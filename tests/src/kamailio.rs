@@ -71,6 +71,24 @@ impl Tls {
     }
 }
 
+/// A proxy that does nothing, and does not know it.
+#[derive(Debug)]
+pub struct Stopped(Vec<u32>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for id in &self.0 {
+            if let Err(e) = kill(pid(*id), Signal::SIGCONT) {
+                eprintln!("kamailio: SIGCONT: {e}");
+            }
+        }
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).expect("it is an id"))
+}
+
 /// A running proxy.
 #[derive(Debug)]
 pub struct Kamailio {
@@ -112,18 +130,40 @@ impl Kamailio {
 
     /// Kills it so that it can tell nobody, and starts it again as it was, with nobody registered.
     pub fn crash_and_return(&mut self) {
-        let main = self.process.id();
-        let mut all = vec![main];
-        all.extend(children(main));
+        self.crash();
+        self.come_back();
+    }
+
+    /// Kills it so that it can tell nobody.
+    pub fn crash(&mut self) {
+        let all = self.processes();
         for id in &all {
-            let pid = Pid::from_raw(i32::try_from(*id).expect("it is an id"));
             // Without the first the others may end by themselves.
-            let killed = kill(pid, Signal::SIGKILL);
+            let killed = kill(pid(*id), Signal::SIGKILL);
             assert!(matches!(killed, Ok(()) | Err(Errno::ESRCH)), "{killed:?}");
         }
         self.process.wait();
         wait_for("the end of all its processes", || all.iter().all(|id| is_over(*id)).then_some(()));
+    }
+
+    /// Starts it again as it was before it crashed, with nobody registered.
+    pub fn come_back(&mut self) {
         self.process = run(self.folder.path(), &self.switches);
+    }
+
+    /// Stops it where it stands; it goes on, and finds all that was sent to it, when the guard is dropped.
+    pub fn stop(&self) -> Stopped {
+        let all = self.processes();
+        for id in &all {
+            kill(pid(*id), Signal::SIGSTOP).unwrap_or_else(|e| panic!("kamailio: SIGSTOP: {e}"));
+        }
+        Stopped(all)
+    }
+
+    /// The ids of all its processes, the main one first.
+    fn processes(&self) -> Vec<u32> {
+        let main = self.process.id();
+        [vec![main], children(main)].concat()
     }
 
     /// What it has said; it names every request that it routes.

@@ -13,11 +13,13 @@ pub mod kamailio;
 pub mod linphone;
 mod login;
 pub mod nameserver;
+pub mod network;
 pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod sim;
 pub mod sipp;
+pub mod softphones;
 pub mod world;
 
 use std::time::{Duration, Instant};

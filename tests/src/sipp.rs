@@ -126,8 +126,11 @@ impl Heard {
 
 /// Whether somebody receives at this port on 127.0.0.1, as the kernel's tables tell.
 fn is_bound(mode: &str, port: u16) -> bool {
-    let (table, peer) =
-        if mode.starts_with('u') { ("/proc/net/udp", "") } else { ("/proc/net/tcp", "00000000:0000 0A ") };
+    let (table, peer) = if mode.starts_with('u') {
+        ("/proc/thread-self/net/udp", "")
+    } else {
+        ("/proc/thread-self/net/tcp", "00000000:0000 0A ")
+    };
     let table = std::fs::read_to_string(table).unwrap_or_default();
     table.contains(&format!("0100007F:{port:04X} {peer}"))
 }
