@@ -1,6 +1,8 @@
 //! [`Controller`] wires the layers together; it is the only type that a runtime needs.
 
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 

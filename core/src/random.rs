@@ -61,3 +61,23 @@ impl Random {
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_never_printed() {
+        let seed = Seed([77; 32]);
+        let printed = format!("{seed:?} {:?}", Random::new(&seed, Consumer::Nonces));
+        assert_eq!(printed, "Seed(..) Random(..)");
+    }
+
+    #[test]
+    fn each_consumer_has_a_stream_of_its_own_that_its_seed_gives_again() {
+        let first = |byte, consumer| Random::new(&Seed([byte; 32]), consumer).bits();
+        assert_eq!(first(1, Consumer::Calls), first(1, Consumer::Calls));
+        assert_ne!(first(1, Consumer::Calls), first(1, Consumer::Nonces));
+        assert_ne!(first(1, Consumer::Calls), first(2, Consumer::Calls));
+    }
+}

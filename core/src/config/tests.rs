@@ -316,3 +316,24 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn whatever_stands_where_a_whole_number_should_is_named() {
+    let kinds = [
+        ("1.5", "a number with a point"),
+        ("true", "true or false"),
+        ("1979-05-27", "a date"),
+        ("[1]", "a list"),
+        ("{ a = 1 }", "a table"),
+        ("\"1\"", "a text"),
+    ];
+    for (value, kind) in kinds {
+        let said = fault(&format!("[calls]\nmax_calls = {value}"));
+        assert!(said.starts_with(&format!("calls.max_calls: here stands {kind}, line 4 ")), "{said}");
+    }
+    let said = fault("[auth]\nalgorithms = 5");
+    assert!(
+        said.starts_with("auth.algorithms: here stands a number, line 4 ") && said.contains("a list"),
+        "{said}"
+    );
+}

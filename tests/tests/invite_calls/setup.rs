@@ -6,7 +6,7 @@ use cordboard_core::softphone::{PhoneState, Temper};
 use cordboard_tests::hand::sdp;
 use cordboard_tests::world::{Setting, World};
 
-use super::by_hand::{ABLE, Pair, bye, phones, pick_up, place, setting, shown};
+use super::by_hand::{ABLE, Pair, bye, path, phones, pick_up, place, setting, shown};
 use super::{INVITE, connected};
 
 #[test]
@@ -294,4 +294,35 @@ fn the_offer_that_a_phone_took_is_the_first_one_the_next_time() {
     one.reply(&mut world, &again, "486 Busy Here", "", "");
     one.next(&mut world, "ACK");
     world.expect_nothing_left();
+}
+
+#[test]
+fn a_calling_phone_that_forwards_although_that_is_forbidden_is_given_up() {
+    for (allowed, canceled) in [("false", 1), ("true", 0)] {
+        let temper = Temper { forwards: true, ..Temper::default() };
+        let mut world = World::new(Setting::default(), vec![temper, Temper::default()]);
+        world.place(&format!("{INVITE}&isForwardingAllowed={allowed}"));
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.sent("CANCEL").len(), canceled);
+        assert_eq!(world.texts()[0], "SIP/2.0 181 Call Is Being Forwarded");
+        assert_eq!(connected(&world, 1, 2), canceled == 0);
+        world.expect_nothing_left();
+    }
+}
+
+#[test]
+fn what_a_party_offers_before_there_is_another_one_is_refused_if_it_cannot_be_read() {
+    let (mut world, one, two) = phones(setting());
+    place(&mut world, &one, &two, "sipMethod=INVITE");
+    let to_one = pick_up(&mut world, &one, ABLE);
+    let to_two = two.next(&mut world, "INVITE");
+    one.request(&mut world, &to_one, "UPDATE", "", "no description");
+    let refused = one.next(&mut world, "SIP/2.0 415");
+    assert_eq!(refused.field("Accept"), "application/sdp");
+    one.request(&mut world, &to_one, "UPDATE", "", "v=0.5 is no version\r\n");
+    one.next(&mut world, "SIP/2.0 488");
+    assert_eq!(world.ask("DELETE", &path(&one, &two), "").0, 204);
+    bye(&mut world, &one);
+    two.reply(&mut world, &to_two, "486 Busy Here", "", "");
+    Pair { world, one, two, to_one, to_two }.over();
 }

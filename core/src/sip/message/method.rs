@@ -86,3 +86,36 @@ impl<'a> Method<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_that_is_known_is_read_as_itself_and_outlives_its_message() {
+        let known = [
+            "INVITE",
+            "ACK",
+            "BYE",
+            "CANCEL",
+            "OPTIONS",
+            "REGISTER",
+            "REFER",
+            "NOTIFY",
+            "SUBSCRIBE",
+            "INFO",
+            "UPDATE",
+            "PRACK",
+            "MESSAGE",
+            "PUBLISH",
+        ];
+        for name in known {
+            let method = Method::of(name).known().unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(method.as_str(), name);
+        }
+        for other in ["invite", "JUMP"] {
+            let method = Method::of(other);
+            assert_eq!((method.as_str(), method.known()), (other, None), "methods are told apart by case");
+        }
+    }
+}
