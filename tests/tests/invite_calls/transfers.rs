@@ -186,6 +186,66 @@ fn a_target_that_hangs_up_at_once_gives_the_called_party_its_old_media_back() {
     trio.pair.end();
 }
 
+/// The target hangs up before the called party has answered its offer.
+fn target_lost() -> (Trio, Mail) {
+    let mut trio = Trio::ringing();
+    let offer = trio.picked_up();
+    let Trio { pair, three, to_three } = &mut trio;
+    three.request(&mut pair.world, to_three, "BYE", "", "");
+    three.next(&mut pair.world, "SIP/2.0 200");
+    (trio, offer)
+}
+
+#[test]
+fn a_called_party_that_refuses_the_offer_of_a_target_that_is_gone_is_asked_nothing_more() {
+    let (mut trio, offer) = target_lost();
+    let pair = &mut trio.pair;
+    pair.two.reply(&mut pair.world, &offer, "488 Not Acceptable Here", "", "");
+    pair.two.next(&mut pair.world, "ACK");
+    assert!(pair.two.try_next(&mut pair.world, Duration::from_secs(5), "INVITE").is_none());
+    assert_eq!(trio.result(), ("failed".to_owned(), Some(487)));
+    trio.expect_as_before();
+    trio.pair.end();
+}
+
+#[test]
+fn a_called_party_that_answers_the_offer_of_a_target_long_gone_gets_its_old_media_back() {
+    let (mut trio, offer) = target_lost();
+    let pair = &mut trio.pair;
+    pair.two.reply(&mut pair.world, &offer, "100 Trying", "", "");
+    let cancel = pair.two.next_within(&mut pair.world, Duration::from_secs(70), "CANCEL");
+    pair.two.reply(&mut pair.world, &cancel, "200 OK", "", "");
+    pair.two.reply(&mut pair.world, &offer, "200 OK", ABLE, &sdp(4002, 2, "sendrecv"));
+    pair.two.next(&mut pair.world, "ACK");
+    let back = pair.two.next(&mut pair.world, "INVITE");
+    assert!(back.body().contains("m=audio 4001 "), "{}", back.text);
+    pair.two.reply(&mut pair.world, &back, "200 OK", ABLE, &sdp(4002, 3, "sendrecv"));
+    pair.two.next(&mut pair.world, "ACK");
+    trio.expect_as_before();
+    trio.pair.end();
+}
+
+#[test]
+fn a_called_party_that_thinks_about_its_offer_for_longer_than_the_transfer_may_take_keeps_the_old_call() {
+    let mut pair = Pair::connected();
+    let three = Hand::new(&mut pair.world, 7103);
+    assert_eq!(ask_transfer(&mut pair, &three, "&timeout=5").0, 200);
+    let refused = three.next(&mut pair.world, "INVITE");
+    three.reply(&mut pair.world, &refused, "606 Not Acceptable", "", "");
+    three.next(&mut pair.world, "ACK");
+    let asked = pair.two.next(&mut pair.world, "INVITE");
+    pair.two.reply(&mut pair.world, &asked, "100 Trying", "", "");
+    pair.world.pass(Duration::from_secs(70));
+    pair.two.reply(&mut pair.world, &asked, "200 OK", ABLE, &sdp(4002, 2, "sendrecv"));
+    let ack = pair.two.next(&mut pair.world, "ACK");
+    assert!(ack.body().contains("m=audio 4001 "), "{}", ack.text);
+    assert!(three.try_next(&mut pair.world, Duration::from_secs(5), "INVITE").is_none());
+    let mut trio = Trio { to_three: refused, pair, three };
+    assert_eq!(trio.result(), ("failed".to_owned(), Some(408)));
+    trio.expect_as_before();
+    trio.pair.end();
+}
+
 #[test]
 fn a_target_that_wants_an_offer_gets_the_called_partys() {
     for connects in [true, false] {

@@ -237,7 +237,7 @@ impl Bridge {
             joining.until = None;
             match joining.step {
                 Step::Waiting => self.part(&[], Status::REQUEST_TIMEOUT, desk),
-                Step::Restoring => self.joining = None,
+                Step::Restoring => self.stop_asking(desk),
                 _ => self.fail(Status::REQUEST_TIMEOUT, desk),
             }
             return;
@@ -253,6 +253,15 @@ impl Bridge {
         {
             joining.step = Step::Ringing(Offered::Answered);
             self.answer_solicited(desk);
+        }
+    }
+
+    /// The standing party has not answered for long: it is asked no more. Should it take what it was offered all the
+    /// same, its media are restored then.
+    fn stop_asking(&mut self, desk: &mut Desk<'_, '_>) {
+        let standing = self.joining.as_ref().map(|joining| joining.standing);
+        if standing.and_then(|leg| desk.with(leg, Leg::cancel_offer)) != Some(true) {
+            self.joining = None;
         }
     }
 

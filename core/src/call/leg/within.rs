@@ -203,6 +203,14 @@ impl Leg {
         }
     }
 
+    /// Cancels the INVITE within the dialog that waits for its answer (§9.1); whether there is one.
+    pub(crate) fn cancel_offer(&mut self, stack: &mut Stack<'_>) -> bool {
+        let is_it = |outstanding: &&Outstanding| outstanding.request.method == Method::Invite;
+        let Some(outstanding) = self.outstanding.iter().find(is_it) else { return false };
+        stack.endpoint.transactions.cancel(stack.now, outstanding.key, None, stack.outbox);
+        true
+    }
+
     /// The CSeq number of the INVITE that passes on one of the peer's on leg `from`.
     pub(crate) fn cseq_of_passing_invite(&self, from: Key<Leg>) -> Option<u32> {
         let is_it = |outstanding: &&Outstanding| {
