@@ -192,6 +192,19 @@ impl Kamailio {
     }
 }
 
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        let all = self.processes();
+        self.process.end();
+        // Those whose first had to be killed end by nobody's word.
+        for id in all.into_iter().skip(1).filter(|id| !is_over(*id)) {
+            if let Err(e) = kill(pid(id), Signal::SIGKILL) {
+                eprintln!("kamailio: SIGKILL: {e}");
+            }
+        }
+    }
+}
+
 fn run(folder: &Path, switches: &[String]) -> Process {
     let config = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers/kamailio.cfg");
     let mut command = Command::new("kamailio");

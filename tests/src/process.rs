@@ -88,6 +88,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Process {
+    /// Ends it: it is asked to, and killed if it does not listen. Afterwards, and of one that has ended, nothing is left.
+    pub fn end(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
