@@ -48,6 +48,8 @@
 )]
 
 pub mod config;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod io;
 pub mod ladder;
 pub mod mistakes;

@@ -93,7 +93,7 @@ fn may_know(layer: &str) -> &'static [&'static str] {
     }
 }
 
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "io",
     "time",
     "ident",
@@ -109,6 +109,7 @@ const LAYERS: [&str; 17] = [
     "rest",
     "controller",
     "softphone",
+    "fuzzing",
     "ladder",
     "lib",
 ];

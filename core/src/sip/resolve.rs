@@ -7,6 +7,8 @@ mod asking;
 mod cache;
 mod codec;
 mod dead;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod names;
 mod walk;
 

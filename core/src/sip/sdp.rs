@@ -56,11 +56,15 @@ fn head(out: &mut Vec<u8>, host: &str, connection: &str, origin: Origin) {
     }
 }
 
-/// A description under our own origin: its `o=` line becomes that of `origin` at `host`, every other byte stays.
+/// A description under our own origin: its `o=` line becomes that of `origin` at `host`, every other byte stays. Where
+/// there is but one line, it is ended.
 pub(crate) fn with_origin(sdp: &[u8], host: &str, origin: Origin) -> Vec<u8> {
     let mut out = Vec::with_capacity(sdp.len() + 64);
     let (before, line, after) = split_origin(sdp);
     out.extend_from_slice(before);
+    if !before.is_empty() && !before.ends_with(b"\n") {
+        out.extend_from_slice(b"\r\n");
+    }
     let mut number = itoa::Buffer::new();
     out.extend_from_slice(b"o=cordboard ");
     out.extend_from_slice(number.format(origin.session).as_bytes());
@@ -138,6 +142,10 @@ pub(crate) fn write_answer(out: &mut Vec<u8>, offer: &[u8], host: &str, origin: 
         return None;
     }
     let lines: Vec<&str> = lines.collect();
+    // RFC 8866 §9 has neither in a line, and some of these lines are repeated in the answer.
+    if lines.iter().any(|line| line.contains(['\r', '\0'])) {
+        return None;
+    }
     let first_media = lines.iter().position(|line| line.starts_with("m=")).unwrap_or(lines.len());
     let (session, media) = lines.split_at_checked(first_media)?;
     let default = direction(session).unwrap_or(Direction::SendRecv);
@@ -213,7 +221,13 @@ mod tests {
 
     #[test]
     fn what_is_no_offer_is_not_answered() {
-        for bad in [&b""[..], b"hello", b"\xff\xfe"] {
+        for bad in [
+            &b""[..],
+            b"hello",
+            b"\xff\xfe",
+            b"v=0\r\nm=audio 1 RTP/AVP 96\r\na=rtpmap:96 x\ra=inactive\r\n",
+            b"v=0\r\nm=audio 1 RTP/AVP 0\0\r\n",
+        ] {
             let mut out = Vec::new();
             assert_eq!(write_answer(&mut out, bad, "127.0.0.1", ORIGIN), None);
             assert!(out.is_empty());
@@ -240,6 +254,8 @@ mod tests {
             with_origin(b"v=0\r\ns=-\r\n", "::1", ORIGIN),
             b"v=0\r\no=cordboard 7 2 IN IP6 ::1\r\ns=-\r\n"
         );
+        // So does one whose only line does not end.
+        assert_eq!(with_origin(b"v=0", "::1", ORIGIN), b"v=0\r\no=cordboard 7 2 IN IP6 ::1\r\n");
     }
 
     proptest::proptest! {

@@ -6,7 +6,7 @@ use super::{Fault, Uri, is_token_byte, trim};
 /// A display name, a URI and the header field's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameAddr<'a> {
-    /// The whole, as it was sent.
+    /// The whole, as it was sent, but for a semicolon with nothing behind it.
     pub raw: &'a str,
     /// The display name as it was sent, quotes included.
     pub display: Option<&'a str>,
@@ -35,6 +35,8 @@ impl<'a> NameAddr<'a> {
         };
         let uri = Uri::parse(uri)?;
         let rest = trim(rest);
+        // A semicolon with nothing behind it means nothing; whoever repeats the value may add a parameter to it.
+        let raw = if rest == ";" { trim(raw.strip_suffix(';').unwrap_or(raw)) } else { raw };
         let params = match rest.strip_prefix(';') {
             Some(params) => Params::new(params).check()?,
             None if rest.is_empty() => Params::default(),
@@ -111,6 +113,14 @@ mod tests {
         let c = NameAddr::parse("caller<sip:c@example.com>").unwrap();
         assert_eq!((c.display, c.tag()), (Some("caller"), None));
         assert_eq!(c.without_params(), "caller<sip:c@example.com>");
+    }
+
+    #[test]
+    fn a_semicolon_with_nothing_behind_it_is_left_out() {
+        for (text, raw) in [("<sip:a@b>; ", "<sip:a@b>"), ("sip:a@b ;", "sip:a@b")] {
+            let value = NameAddr::parse(text).unwrap();
+            assert_eq!((value.raw, value.tag(), value.without_params()), (raw, None, raw));
+        }
     }
 
     #[test]

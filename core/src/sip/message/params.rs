@@ -39,7 +39,8 @@ impl<'a> Params<'a> {
         self.get(name).flatten()
     }
 
-    /// Refuses empty parameters, names that are no tokens and open quotes.
+    /// Refuses empty parameters, names that are no tokens, open quotes, and white space or control characters without
+    /// quotes: an answer could not repeat them as they are.
     pub(crate) fn check(self) -> Result<Self, Fault> {
         if self.0.is_empty() {
             return Ok(self);
@@ -49,8 +50,9 @@ impl<'a> Params<'a> {
             let name = trim(name);
             let readable =
                 !name.is_empty() && name.bytes().all(|b| super::is_token_byte(b) || b == b'[' || b == b']');
-            let closed = value.is_none_or(|v| !v.is_empty() && quotes_are_closed(v));
-            if !readable || !closed {
+            let plain = |v: &str| v.starts_with('"') || !v.bytes().any(|b| b <= b' ' || b == 0x7f);
+            let sound = value.is_none_or(|v| !v.is_empty() && plain(v) && quotes_are_closed(v));
+            if !readable || !sound {
                 return Err(Fault::BadParameter);
             }
         }
@@ -137,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_parameter_or_an_open_quote_is_refused() {
-        for bad in [";", "a;;b", "a=\"x", "=1", "a=", "a b=1"] {
+    fn an_empty_parameter_an_open_quote_or_a_value_of_several_words_is_refused() {
+        for bad in [";", "a;;b", "a=\"x", "=1", "a=", "a b=1", "a=b c", "a=\0\0", "a=b\r\n c", "a=\x7f"] {
             assert_eq!(Params::new(bad).check(), Err(Fault::BadParameter), "{bad}");
         }
         assert!(Params::new("").check().is_ok());

@@ -41,6 +41,10 @@ impl<'a> Via<'a> {
         }
         let (host, port) = sent_by_of(trim(sent_by)).ok_or(bad)?;
         let branch = params.value("branch");
+        // Not even in quotes: the answer could not repeat it as it is.
+        if branch.is_some_and(|branch| branch.bytes().any(|byte| byte <= b' ' || byte == 0x7f)) {
+            return Err(bad);
+        }
         Ok(Self { raw, transport, host, port, params, branch })
     }
 
@@ -72,4 +76,21 @@ fn sent_by_of(text: &str) -> Option<(Host<'_>, Option<u16>)> {
         return Some((Host::parse(trim(host)).ok()?, Some(trim(port).parse().ok()?)));
     }
     host_and_port(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_that_no_answer_could_repeat_is_refused() {
+        let read = |branch: &str| {
+            let text = format!("SIP/2.0/UDP 192.0.2.1;branch={branch};rport");
+            Via::parse(&text).map(|via| via.branch().map(str::to_owned))
+        };
+        assert_eq!(read("z9hG4bKa=/:@b"), Ok(Some("z9hG4bKa=/:@b".to_owned())));
+        for branch in ["z9hG4bKa\0b", "z9hG4bKa b", "z9hG4bKa\r\n b", "\"z9hG4bK\tb\""] {
+            assert!(read(branch).is_err(), "{branch:?}");
+        }
+    }
 }

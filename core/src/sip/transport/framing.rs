@@ -148,6 +148,10 @@ impl Framer {
                     };
                 };
                 let head = from + end + 4;
+                // Had it come in pieces, its end would not have been waited for.
+                if head > most {
+                    return Front::Endless(0, Endless::TooLong { most });
+                }
                 let body = match content_length(bytes.get(..head).unwrap_or_default()) {
                     Ok(body) => body,
                     Err(why) => return Front::Endless(head, why),
@@ -255,6 +259,15 @@ mod tests {
         let (out, framer) = cut(&"x".repeat(3 * MOST), &[100]);
         assert_eq!(out, [format!("a message is longer than {MOST} bytes behind 0")]);
         assert_eq!(framer.held(), 0, "nothing of it is kept");
+    }
+
+    #[test]
+    fn a_head_that_is_too_long_is_given_up_whether_it_comes_whole_or_not() {
+        let long = format!("OPTIONS sip:a@b SIP/2.0\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(MOST));
+        for size in [usize::MAX, 1000, 1] {
+            let (out, _) = cut(&long, &[size]);
+            assert_eq!(out, [format!("a message is longer than {MOST} bytes behind 0")], "cut by {size}");
+        }
     }
 
     proptest! {

@@ -264,6 +264,10 @@ impl Stream {
 
     /// Says goodbye, if it is one that hears that.
     pub(super) fn close(&mut self, id: ConnectionId, how: Close, outbox: &mut Outbox) {
+        // Nobody has heard yet of one that waits to be opened.
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            return;
+        }
         if let Some(session) = &mut self.session
             && how == Close::Flushed
         {

@@ -326,8 +326,7 @@ impl Streams {
         let (peer, opened) = (stream.remote, stream.opened());
         outbox.report(Report::SipConnection { peer, opened, why: why.to_owned() });
         self.absent(now, id);
-        outbox.close(id, Close::Now);
-        self.forget(id);
+        self.end(id, Close::Now, outbox);
         self.broken.push(id);
     }
 
@@ -405,5 +404,39 @@ impl Streams {
             }
             self.set_timer(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Listen};
+    use crate::io::Output;
+
+    #[test]
+    fn a_connection_that_was_never_opened_is_not_closed() {
+        let address: SocketAddr = "127.0.0.1:6050".parse().unwrap();
+        let listen = [SipTransport::Udp, SipTransport::Tcp].map(|transport| Listen { transport, address });
+        let locals = Locals::new(&listen, &[]).unwrap();
+        let mut streams = Streams::new(&locals, &Config::new("example.com").limits, 0);
+        let remote: SocketAddr = "127.0.0.1:5060".parse().unwrap();
+        let place = locals.toward(SipTransport::Tcp, remote).unwrap();
+        let peer = Peer { wire: Wire::Tcp, address: remote, host: None };
+        let (mut now, mut outbox) = (Tick::ZERO, Outbox::new());
+        // Each time that it is not there, the next one waits longer; in the end longer than an opening may take.
+        for _ in 0..10 {
+            let id = streams.to(now, &peer, place, (&locals, &mut outbox));
+            streams.lost(now, id, &mut outbox);
+            outbox.clear();
+            now = now + LONGEST_WAIT;
+        }
+        let id = streams.to(now, &peer, place, (&locals, &mut outbox));
+        streams.lost(now, id, &mut outbox);
+        outbox.clear();
+        let waiting = streams.to(now, &peer, place, (&locals, &mut outbox));
+        assert!(outbox.is_empty(), "it waits");
+        streams.fail(now, waiting, "nothing", &mut outbox);
+        assert!(!streams.knows(waiting));
+        assert!(outbox.outputs().all(|output| matches!(output, Output::Report(_))), "{outbox:?}");
     }
 }
