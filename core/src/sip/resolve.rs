@@ -1,6 +1,6 @@
 //! Where a request goes (RFC 3263): from a URI to the servers that are to be tried, in their order.
 //!
-//! [`Resolver`] asks name servers, remembers what they say for as long as they allow, and goes on where a new answer
+//! The `Resolver` asks name servers, remembers what they say for as long as they allow, and goes on where a new answer
 //! lets it. Nothing else waits: who asked is told when the lookup is over.
 
 mod asking;

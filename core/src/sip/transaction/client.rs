@@ -268,7 +268,7 @@ impl Transactions {
     /// Sends a request by this flow in a new transaction: `write` appends it whole, with the branch that it is given.
     ///
     /// Never for CANCEL, which [`cancel`](Self::cancel) makes, nor for the ACK of a 2xx, which has no transaction
-    /// ([`send`]).
+    /// ([`send`](Self::send)).
     pub(crate) fn request(
         &mut self,
         now: Tick,
