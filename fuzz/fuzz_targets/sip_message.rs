@@ -14,6 +14,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             assert!(parse(&out).is_ok(), "our answer can be read");
         }
         Ok(Message::Response(response)) => assert!(response.status.code() >= 100),
-        Err(rejected) => Writer::refusal(&mut out, &rejected, source),
+        Err(rejected) => Writer::refusal(&mut out, &rejected, source, "t"),
     }
 });

@@ -14,7 +14,9 @@ pub mod nameserver;
 pub mod phone;
 pub mod ports;
 pub mod process;
+pub mod quick_phone;
 pub mod sipp;
+pub mod torture;
 pub mod world;
 
 use std::time::{Duration, Instant};

@@ -58,8 +58,9 @@ impl Calls {
             return;
         }
         let transactions = &mut self.endpoint.transactions;
+        let tag = transactions.tag_without_transaction(&request.via);
         transactions.send(now, flow.for_response(&request.via), outbox, |out| {
-            let mut writer = Writer::answer(out, request, flow.remote(), status, None);
+            let mut writer = Writer::answer(out, request, flow.remote(), status, Some(tag.as_str()));
             if status == Status::UNAVAILABLE {
                 writer.number(Name::RetryAfter, RETRY_AFTER);
             }
@@ -77,8 +78,9 @@ impl Calls {
         outbox.report(Report::SipRefused { from: flow.remote(), why: rejected.fault });
         let Some(via) = rejected.via() else { return };
         let transactions = &mut self.endpoint.transactions;
+        let tag = transactions.tag_without_transaction(via);
         transactions.send(now, flow.for_response(via), outbox, |out| {
-            Writer::refusal(out, rejected, flow.remote());
+            Writer::refusal(out, rejected, flow.remote(), tag.as_str());
         });
     }
 

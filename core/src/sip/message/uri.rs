@@ -41,7 +41,7 @@ impl<'a> Host<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Fault> {
         if let Some(inside) = text.strip_prefix('[') {
             let address = inside.strip_suffix(']').ok_or(Fault::BadUri)?;
-            return address.parse().map(Host::V6).map_err(|_| Fault::BadUri);
+            return address.parse().ok().or_else(|| three_colons(address)).map(Host::V6).ok_or(Fault::BadUri);
         }
         if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
             && let Ok(address) = text.parse()
@@ -72,6 +72,13 @@ impl<'a> Host<'a> {
             _ => false,
         }
     }
+}
+
+/// The address whose grammar in RFC 3261 lets a third colon stand before an IPv4 address at its end (RFC 5118 §4.10).
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let (front, v4) = text.split_once(":::")?;
+    v4.parse::<Ipv4Addr>().ok()?;
+    format!("{front}::{v4}").parse().ok()
 }
 
 /// A URI, read in place.
@@ -179,12 +186,16 @@ impl<'a> Uri<'a> {
 
     /// Whether both name the same resource (RFC 3261 §19.1.4).
     pub fn equals(&self, other: &Uri<'_>) -> bool {
+        // A parameter that is named twice would not even agree with itself.
+        if self.raw == other.raw {
+            return true;
+        }
         if !self.scheme.is_sip() || !other.scheme.is_sip() {
-            return self.raw == other.raw;
+            return false;
         }
         let text = |a: Option<&str>, b: Option<&str>| match (a, b) {
             (None, None) => true,
-            (Some(a), Some(b)) => unescape(a) == unescape(b),
+            (Some(a), Some(b)) => comparable(a) == comparable(b),
             _ => false,
         };
         self.scheme == other.scheme
@@ -217,7 +228,7 @@ pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault
 fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
     mine.iter().all(|(name, value)| match theirs.get(name) {
         Some(other) => match (value, other) {
-            (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
+            (Some(a), Some(b)) => comparable(a).eq_ignore_ascii_case(&comparable(b)),
             (None, None) => true,
             _ => false,
         },
@@ -229,7 +240,7 @@ fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
 fn headers_agree(mine: &str, theirs: &str) -> bool {
     let pair = |header: &str| {
         let (name, value) = header.split_once('=').unwrap_or((header, ""));
-        (unescape(name).to_ascii_lowercase(), unescape(value).into_owned())
+        (comparable(name).to_ascii_lowercase(), comparable(value).into_owned())
     };
     let headers = |text: &str| text.split('&').filter(|h| !h.is_empty()).map(pair).collect::<Vec<_>>();
     let theirs = headers(theirs);
@@ -253,20 +264,41 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());
+    pieces(text, |_, byte| bytes.push(byte));
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// What texts are compared by: a character and its escape are the same, unless it is a reserved one, which means
+/// something else when it stands for itself (RFC 3261 §19.1.4).
+fn comparable(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    pieces(text, |is_escaped, byte| {
+        if is_escaped && b";/?:@&=+$,%".contains(&byte) {
+            bytes.push(b'%');
+        }
+        bytes.push(byte);
+    });
+    Cow::Owned(bytes)
+}
+
+/// Each byte of the text, those that are escaped resolved once, with whether they were.
+fn pieces(text: &str, mut each: impl FnMut(bool, u8)) {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = text.as_bytes();
     while let Some((byte, behind)) = rest.split_first() {
         rest = behind;
-        let escaped = (*byte == b'%').then(|| behind.get(..2)).flatten();
-        let value = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match value {
-            Some(value) => {
-                bytes.push(value);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => bytes.push(*byte),
+        let escaped = match (byte, behind) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        if escaped.is_some() {
+            rest = behind.get(2..).unwrap_or_default();
         }
+        each(escaped.is_some(), escaped.unwrap_or(*byte));
     }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// A user part for a SIP URI: whatever it may not hold unescaped is escaped (RFC 3261 §25.1, `user`).
@@ -314,6 +346,8 @@ mod tests {
         assert_eq!(uri("tel:+1-201-555-0123;phone-context=x").user, Some("+1-201-555-0123"));
         assert_eq!(uri("sip:127.0.0.1").address(), "127.0.0.1:5060".parse().ok());
         assert_eq!(uri("sip:%00@x").user_unescaped().as_deref(), Some("\0"));
+        assert_eq!(uri("sip:a@[2001:db8:::192.0.2.1]").host, uri("sip:[2001:db8::192.0.2.1]").host);
+        assert_eq!(unescape("%+1%4g%%41%4"), "%+1%4g%A%4");
     }
 
     #[test]
@@ -327,6 +361,8 @@ mod tests {
             "sip:a@host:",
             "sip:a@host:99999",
             "sip:a@[::1",
+            "sip:a@[1:::2]",
+            "sip:a@[1::2:::192.0.2.1]",
             "sip:a%2@x",
             "sip:a@ho st",
             "<sip:a@b>",
@@ -344,6 +380,9 @@ mod tests {
             ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+            ("sip:a%fF@b", "sip:a%Ff@b"),
+            ("sip:a@b;x;x=1", "sip:a@b;x;x=1"),
             (
                 "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
                 "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
@@ -363,6 +402,8 @@ mod tests {
             ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
             ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
             ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:a;b@c", "sip:a%3Bb@c"),
+            ("sip:a%253Bb@c", "sip:a%3Bb@c"),
         ] {
             assert!(!uri(a).equals(&uri(b)) && !uri(b).equals(&uri(a)), "{a} {b}");
         }
