@@ -28,4 +28,11 @@ impl Desk<'_, '_> {
     ) -> Option<T> {
         self.legs.get_mut(leg).map(|leg| act(leg, self.stack))
     }
+
+    /// Takes a leg out for good.
+    pub(crate) fn remove(&mut self, leg: Key<Leg>) -> Option<Leg> {
+        let mut gone = self.legs.remove(leg)?;
+        gone.abandon(self.stack);
+        Some(gone)
+    }
 }

@@ -146,10 +146,13 @@ impl Calls {
     pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
             TransactionEvent::Located { owner, key, instead_of } => {
-                let Some((leg, call)) = self.call_of(owner) else { return };
-                self.turn(now, call, outbox, |_, desk| {
-                    desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
-                });
+                if let Some((leg, call)) = self.call_of(owner) {
+                    self.turn(now, call, outbox, |_, desk| {
+                        desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
+                    });
+                }
+                // Its leg may be over by now, or not want it any more.
+                self.endpoint.transactions.drop_unwritten(key);
             }
             TransactionEvent::TimedOut { owner, key } => {
                 self.no_response(now, owner, (key, Status::REQUEST_TIMEOUT), outbox);

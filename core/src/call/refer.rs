@@ -312,7 +312,7 @@ impl Refer {
     fn over(&mut self, desk: &mut Desk<'_, '_>) {
         self.stage = Stage::Over;
         self.deadline = None;
-        desk.legs.remove(self.leg);
+        desk.remove(self.leg);
     }
 }
 

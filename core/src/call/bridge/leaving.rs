@@ -117,14 +117,14 @@ impl Bridge {
         if leaving.shown {
             self.remove(leaving.leg, leaving.role, desk);
         } else {
-            desk.legs.remove(leaving.leg);
+            desk.remove(leaving.leg);
         }
         self.settle();
     }
 
     /// A dialog is over, and is shown as that from now on.
     pub(super) fn remove(&mut self, key: Key<Leg>, role: Role, desk: &mut Desk<'_, '_>) {
-        let Some(leg) = desk.legs.remove(key) else { return };
+        let Some(leg) = desk.remove(key) else { return };
         if self.parted.len() >= MAX_PARTED {
             self.parted.remove(0);
         }

@@ -173,6 +173,12 @@ impl<'a> Uri<'a> {
         self.user.map(unescape)
     }
 
+    /// The URI without what stands behind `?`: as a Request-URI may be (RFC 3261 §19.1.1).
+    pub fn without_headers(&self) -> &'a str {
+        let headers = self.headers.map_or(0, |headers| headers.len() + 1);
+        self.raw.get(..self.raw.len().saturating_sub(headers)).unwrap_or(self.raw)
+    }
+
     /// A URI parameter: `None` when it is not there, `Some(None)` when it has no value.
     pub fn param(&self, name: &str) -> Option<Option<&'a str>> {
         self.params.get(name)
@@ -323,6 +329,8 @@ pub fn escape_user(user: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn uri(text: &str) -> Uri<'_> {
@@ -339,6 +347,8 @@ mod tests {
         assert_eq!(u.param("transport"), Some(Some("tcp")));
         assert_eq!(u.param("lr"), Some(None));
         assert_eq!(u.headers, Some("Subject=x"));
+        assert_eq!(u.without_headers(), "sips:al%20ice:pw@[2001:db8::1]:5071;transport=tcp;lr");
+        assert_eq!(uri("sip:a?b@c").without_headers(), "sip:a?b@c");
         assert_eq!(
             uri("sip:user;par=u%40example.net@example.com").user_unescaped().as_deref(),
             Some("user;par=u@example.net")
@@ -408,6 +418,78 @@ mod tests {
             assert!(!uri(a).equals(&uri(b)) && !uri(b).equals(&uri(a)), "{a} {b}");
         }
     }
+
+    fn any_uri() -> impl Strategy<Value = String> {
+        let user = "(([a-c;%]|%4[1-3]|%3[Bb]|%ff){0,4}(:[a-b]{0,2})?@)?";
+        let host = "(Host|hOST|h|127.0.0.1|\\[::1\\]|\\[0::1\\])";
+        let params = "(;(transport=(tcp|TCP|udp)|lr|ttl=1|x=[12]|method=%42?YE)){0,3}";
+        (("(sip|SIP|sips|tel)", user), (host, "(:506[01])?", params, "(\\?(a=b|b=%41|b=A|a=B)(&a=b)?)?"))
+            .prop_map(|((scheme, user), (host, port, params, headers))| {
+                format!("{scheme}:{user}{host}{port}{params}{headers}")
+            })
+    }
+
+    proptest! {
+            #[test]
+            fn comparison_is_reflexive_and_symmetric(a in any_uri(), b in any_uri()) {
+                let (a, b) = (Uri::parse(&a), Uri::parse(&b));
+                if let Ok(a) = a {
+                    prop_assert!(a.equals(&a), "{}", a.raw);
+                    if let Ok(b) = b {
+                        prop_assert_eq!(a.equals(&b), b.equals(&a), "{} {}", a.raw, b.raw);
+                    }
+                }
+            }
+
+            #[test]
+            fn what_does_not_matter_does_not_matter(text in any_uri(), at in any::<prop::sample::Index>()) {
+                let Ok(one) = Uri::parse(&text) else { return Ok(()) };
+                prop_assume!(one.scheme.is_sip());
+                // A letter of the user part, escaped.
+                let user = one.user.unwrap_or_default();
+                let letters: Vec<usize> = user.match_indices(['a', 'b', 'c']).map(|(at, _)| at).collect();
+                if let Some(at) = letters.get(at.index(letters.len().max(1))).copied()
+                    && !user[..at].ends_with('%') && !user[..at].trim_end_matches(|c: char| c.is_ascii_hexdigit()).ends_with('%')
+                {
+                    let escaped = format!("{}%{:02x}{}", &user[..at], user.as_bytes()[at], &user[at + 1..]);
+                    let other = text.replacen(user, &escaped, 1);
+                    prop_assert!(one.equals(&uri(&other)), "{text} {other}");
+                    let raised = user[..at].to_owned() + &user[at..=at].to_uppercase() + &user[at + 1..];
+                    let other = text.replacen(user, &raised, 1);
+                    prop_assert!(!one.equals(&uri(&other)), "{text} {other}");
+                }
+                // A parameter that means nothing here.
+                let (front, headers) = text.split_once('?').map_or((text.as_str(), String::new()), |(f, h)| (f, format!("?{h}")));
+                let other = format!("{front};y=9{headers}");
+                let mut names: Vec<_> = one.params.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+                names.sort_unstable();
+                let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+                prop_assert!(twice || one.equals(&uri(&other))
+    , "{text} {other}");
+                // A port and a transport say where it goes.
+                if one.port.is_none() && one.param("transport").is_none() {
+                    let other = format!("{front};transport=tls{headers}");
+                    prop_assert!(!one.equals(&uri(&other)), "{text} {other}");
+                }
+            }
+
+            #[test]
+            fn any_user_part_comes_back_from_its_escapes(user in ".{1,30}") {
+                let escaped = escape_user(&user);
+                let text = format!("sip:{escaped}@example.com;lr");
+                let read = uri(&text);
+                prop_assert!(read.user_unescaped().is_some_and(|read| read == user), "{text}");
+                let rest = (read.host, read.password, read.param("lr"));
+                prop_assert_eq!(rest, (Host::Name("example.com"), None, Some(None)));
+            }
+
+            #[test]
+            fn text_without_escapes_is_its_own_unescaped_form(text in "[^%]{0,30}(%[^0-9a-fA-F]?[^%]{0,3})?") {
+                let unescaped = unescape(&text);
+                let has_escape = text.as_bytes().windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit());
+                prop_assert!(has_escape || unescaped == text, "{text:?} {unescaped:?}");
+            }
+        }
 
     #[test]
     fn a_user_part_cannot_leave_its_uri() {
