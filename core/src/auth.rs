@@ -5,4 +5,6 @@ pub mod digest;
 pub(crate) mod header;
 pub(crate) mod lockout;
 pub(crate) mod nonce;
+#[cfg(test)]
+mod property;
 pub(crate) mod server;

@@ -1,5 +1,7 @@
 //! [`Controller`] wires the layers together; it is the only type that a runtime needs.
 
+#[cfg(test)]
+mod property;
 mod streams;
 #[cfg(test)]
 mod tests;

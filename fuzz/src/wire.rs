@@ -30,7 +30,7 @@ pub fn sip_message(bytes: &[u8]) {
             assert!(response.status.code() >= 100);
         }
         Err(rejected) => {
-            Writer::refusal(&mut out, &rejected, source);
+            Writer::refusal(&mut out, &rejected, source, "tag");
             assert_eq!(out.is_empty(), !rejected.is_answerable());
         }
     }

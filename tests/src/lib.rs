@@ -17,9 +17,11 @@ pub mod network;
 pub mod phone;
 pub mod ports;
 pub mod process;
+pub mod quick_phone;
 pub mod sim;
 pub mod sipp;
 pub mod softphones;
+pub mod torture;
 pub mod world;
 
 use std::time::{Duration, Instant};

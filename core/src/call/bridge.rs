@@ -232,7 +232,9 @@ impl Bridge {
         response: Option<&Response<'_>>,
         desk: &mut Desk<'_, '_>,
     ) {
-        let gone = matches!(status, Status::NO_SUCH_DIALOG | Status::REQUEST_TIMEOUT);
+        // Whom no way leads to any more does not answer either.
+        let unreached = response.is_none() && matches!(request.purpose, Purpose::Ping);
+        let gone = unreached || matches!(status, Status::NO_SUCH_DIALOG | Status::REQUEST_TIMEOUT);
         match request.purpose {
             Purpose::Pass(passing) => {
                 self.pass_back(leg, request.method, &passing, (status, response), desk);

@@ -38,7 +38,8 @@ impl Desk<'_, '_> {
         if mistakes::on(Mistake::LeakDialog) {
             return;
         }
-        if let Some(leg) = self.legs.remove(leg) {
+        if let Some(mut leg) = self.legs.remove(leg) {
+            leg.abandon(self.stack);
             self.departed.take(self.stack.now, leg);
         }
     }

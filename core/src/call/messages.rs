@@ -72,8 +72,9 @@ impl Calls {
         outbox: &mut Outbox,
     ) {
         let transactions = &mut self.endpoint.transactions;
+        let tag = transactions.tag_without_transaction(&request.via);
         transactions.send(now, flow.for_response(&request.via), outbox, |out| {
-            let mut writer = Writer::answer(out, request, flow.remote(), status, None);
+            let mut writer = Writer::answer(out, request, flow.remote(), status, Some(tag.as_str()));
             if status == Status::UNAVAILABLE {
                 writer.number(Name::RetryAfter, RETRY_AFTER);
             }
@@ -91,8 +92,9 @@ impl Calls {
         outbox.report(Report::SipRefused { from: flow.remote(), why: rejected.fault });
         let Some(via) = rejected.via() else { return };
         let transactions = &mut self.endpoint.transactions;
+        let tag = transactions.tag_without_transaction(via);
         transactions.send(now, flow.for_response(via), outbox, |out| {
-            Writer::refusal(out, rejected, flow.remote());
+            Writer::refusal(out, rejected, flow.remote(), tag.as_str());
         });
     }
 
@@ -178,14 +180,16 @@ impl Calls {
     pub(super) fn expired(&mut self, now: Tick, event: TransactionEvent, outbox: &mut Outbox) {
         match event {
             TransactionEvent::Located { owner, key, instead_of } => {
-                let Some((leg, call)) = self.call_of(owner) else {
+                if let Some((leg, call)) = self.call_of(owner) {
+                    self.turn(now, call, outbox, |_, desk| {
+                        desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
+                    });
+                } else {
                     let mut stack = Stack { now, outbox, endpoint: &mut self.endpoint };
                     self.departed.located((owner, key), instead_of, &mut stack);
-                    return;
-                };
-                self.turn(now, call, outbox, |_, desk| {
-                    desk.with(leg, |leg, stack| leg.located(key, instead_of, stack));
-                });
+                }
+                // Its leg may be over by now, or not want it any more.
+                self.endpoint.transactions.drop_unwritten(key);
             }
             TransactionEvent::TimedOut { owner, key } => {
                 self.no_response(now, owner, (key, Status::REQUEST_TIMEOUT), outbox);

@@ -63,7 +63,7 @@ impl Dialog {
     /// request went: both can then at least be acknowledged and hung up.
     pub(crate) fn from_response(ends: Ends<'_>, cseq: u32, response: &Response<'_>, fallback: &str) -> Self {
         let contact = response.contact();
-        let target = contact.as_ref().map_or(fallback, |contact| contact.uri.raw);
+        let target = contact.as_ref().map_or(fallback, |contact| contact.uri.without_headers());
         let mut routes: Vec<&str> = response.values(Name::RecordRoute).collect();
         routes.reverse();
         Self::new(ends, response.to.tag().unwrap_or_default(), target, &routes, cseq, None)
@@ -78,7 +78,7 @@ impl Dialog {
             local_tag,
             remote: without_tag(&request.from),
         };
-        let target = request.contact()?.uri.raw;
+        let target = request.contact()?.uri.without_headers();
         let routes: Vec<&str> = request.values(Name::RecordRoute).collect();
         let remote_tag = request.from.tag().unwrap_or_default();
         Some(Self::new(ends, remote_tag, target, &routes, 0, Some(request.cseq.number)))
@@ -178,7 +178,8 @@ impl Dialog {
     /// Takes the Contact of a target refresh request or its 2xx as the new remote target (§12.2.1.2, §12.2.2).
     pub(crate) fn refresh_target(&mut self, head: &Head<'_>) {
         let Some(contact) = head.contact() else { return };
-        if contact.uri.raw == self.target() {
+        let target = contact.uri.without_headers();
+        if target == self.target() {
             return;
         }
         let pieces = [
@@ -187,7 +188,7 @@ impl Dialog {
             self.local_tag(),
             self.remote(),
             self.remote_tag(),
-            contact.uri.raw,
+            target,
             self.piece(Piece::Routes),
         ];
         let (text, ends) = pack(pieces);
@@ -203,8 +204,8 @@ impl Dialog {
         sending: Sending<'_>,
     ) -> Writer<'o> {
         let routes = self.piece(Piece::Routes);
-        let strict =
-            self.first_route().filter(|route| route.uri.param("lr").is_none()).map(|route| route.uri.raw);
+        let strict = self.first_route().filter(|route| route.uri.param("lr").is_none());
+        let strict = strict.map(|route| route.uri.without_headers());
         let mut writer = Writer::request(out, method, strict.unwrap_or(self.target()));
         via(&mut writer, sending);
         match strict {

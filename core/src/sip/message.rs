@@ -10,6 +10,8 @@ mod name;
 mod name_addr;
 mod params;
 mod parse;
+#[cfg(test)]
+mod property;
 mod status;
 mod uri;
 mod via;

@@ -62,7 +62,7 @@ pub(crate) fn with_origin(sdp: &[u8], host: &str, origin: Origin) -> Vec<u8> {
     let mut out = Vec::with_capacity(sdp.len() + 64);
     let (before, line, after) = split_origin(sdp);
     out.extend_from_slice(before);
-    if !before.is_empty() && !before.ends_with(b"\n") {
+    if before.last().is_some_and(|last| *last != b'\n') {
         out.extend_from_slice(b"\r\n");
     }
     let mut number = itoa::Buffer::new();
@@ -258,7 +258,95 @@ mod tests {
         assert_eq!(with_origin(b"v=0", "::1", ORIGIN), b"v=0\r\no=cordboard 7 2 IN IP6 ::1\r\n");
     }
 
+    fn lines(sdp: &[u8]) -> Vec<&[u8]> {
+        sdp.split_inclusive(|byte| *byte == b'\n').collect()
+    }
+
+    /// A session description: our own kind of each line that matters, in the order of RFC 8866 §5.
+    fn description() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let media = (
+            "(audio|video|image)",
+            0u16..5,
+            "RTP/AVP( [0-9]{1,2}){1,4}",
+            "(a=[ -~]{0,12}\r\n){0,3}",
+            prop::sample::select(vec![
+                "",
+                "a=sendonly\r\n",
+                "a=recvonly\r\n",
+                "a=inactive\r\n",
+                "a=sendrecv\r\n",
+            ]),
+        );
+        let media = media.prop_map(|(kind, port, rest, more, direction)| {
+            format!("m={kind} {port} {rest}\r\n{more}{direction}a=rtpmap:0 PCMU/8000\r\n")
+        });
+        let direction = "(a=(sendonly|recvonly|inactive)\r\n)?";
+        let session = "o=[!-~]{1,9} [0-9]{1,9} [0-9]{1,9} IN IP[46] [!-~]{1,9}\r\ns=[ -~]{1,9}\r\n(a=[ -~]{0,12}\r\n){0,2}";
+        (session, direction, prop::collection::vec(media, 0..5)).prop_map(|(session, direction, media)| {
+            format!("v=0\r\n{session}t=0 0\r\n{direction}{}", media.concat())
+        })
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_changed_origin_changes_no_other_line(sdp in description()) {
+            let ours = with_origin(sdp.as_bytes(), "192.0.2.1", ORIGIN);
+            let (before, after) = (lines(sdp.as_bytes()), lines(&ours));
+            proptest::prop_assert_eq!(before.len(), after.len());
+            for (old, new) in before.iter().zip(&after) {
+                if old.starts_with(b"o=") {
+                    proptest::prop_assert_eq!(*new, &b"o=cordboard 7 2 IN IP4 192.0.2.1\r\n"[..]);
+                } else {
+                    proptest::prop_assert_eq!(old, new);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_bytes_a_description_has_all_but_its_origin_stay(
+            sdp in proptest::collection::vec(proptest::sample::select(b"vo=\r\n\n 1\xff".to_vec()), 0..60),
+        ) {
+            let sdp = [sdp, b"\n".to_vec()].concat();
+            let ours = with_origin(&sdp, "::1", ORIGIN);
+            let own: Vec<&[u8]> = lines(&ours).into_iter().filter(|line| !line.starts_with(b"o=cordboard 7 2 IN IP6 ::1")).collect();
+            let mut theirs = lines(&sdp);
+            let is_origin = |line: &&[u8]| line.starts_with(b"o=");
+            if let Some(at) = theirs.iter().take(2).position(is_origin) {
+                theirs.remove(at);
+            }
+            proptest::prop_assert_eq!(own.concat(), theirs.concat());
+            proptest::prop_assert!(is_same_but_origin(&sdp, &ours));
+        }
+
+        #[test]
+        fn an_answer_has_a_line_for_each_of_the_offer_and_never_a_direction_that_was_not_offered(offer in description()) {
+            let mut out = Vec::new();
+            proptest::prop_assert!(write_answer(&mut out, offer.as_bytes(), "192.0.2.1", ORIGIN).is_some());
+            let answer = String::from_utf8(out).unwrap();
+            let session = |text: &str| direction(&text.split("\r\nm=").next().unwrap().split("\r\n").collect::<Vec<_>>());
+            let default = session(&offer).unwrap_or(Direction::SendRecv);
+            let sections = |text: &str| text.split("\r\nm=").skip(1).map(str::to_owned).collect::<Vec<_>>();
+            let (offered, answered) = (sections(&offer), sections(&answer));
+            proptest::prop_assert_eq!(offered.len(), answered.len());
+            for (theirs, ours) in offered.iter().zip(&answered) {
+                let words = |section: &str| section.split("\r\n").next().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>();
+                let (their, our) = (words(theirs), words(ours));
+                proptest::prop_assert_eq!((&their[0], &their[2..]), (&our[0], &our[2..]));
+                let taken = their[0] == "audio" && their[1] != "0";
+                proptest::prop_assert_eq!(&our[1], if taken { "9" } else { "0" });
+                if taken {
+                    let way = |section: &str| direction(&section.split("\r\n").collect::<Vec<_>>());
+                    let fits = match way(theirs).unwrap_or(default) {
+                        Direction::SendRecv | Direction::RecvOnly => Direction::SendOnly,
+                        Direction::SendOnly => Direction::RecvOnly,
+                        Direction::Inactive => Direction::Inactive,
+                    };
+                    proptest::prop_assert_eq!(way(ours), Some(fits));
+                }
+            }
+        }
+
         #[test]
         fn changing_the_origin_twice_is_changing_it_once(sdp in "(v=0\r?\n)?(o=[ -~]{0,20}\r?\n)?([a-z]=[ -~]{0,20}\r?\n){0,6}") {
             let once = with_origin(sdp.as_bytes(), "192.0.2.1", ORIGIN);

@@ -253,6 +253,14 @@ impl Transactions {
         }
     }
 
+    /// Forgets a request that was [located](TransactionEvent::Located) and that nobody has written then: whose it was
+    /// wants it no more.
+    pub(crate) fn drop_unwritten(&mut self, key: Key<Client>) {
+        if self.located(key).is_some() {
+            self.forget_unsent(key);
+        }
+    }
+
     /// How many responses came that belong to no transaction.
     pub(crate) fn strays(&self) -> u64 {
         self.strays

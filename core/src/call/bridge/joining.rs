@@ -192,14 +192,21 @@ impl Bridge {
         Ok(())
     }
 
-    /// Sends the standing party a re-INVITE, or waits until that is allowed (RFC 3261 §14.1).
+    /// Sends the standing party a re-INVITE, which it has to answer in time.
     fn ask(&mut self, ask: Ask, desk: &mut Desk<'_, '_>) {
+        if let Some(joining) = &mut self.joining
+            && matches!(joining.step, Step::Soliciting | Step::Offering | Step::Restoring)
+        {
+            joining.until = Some(desk.stack.now + ANSWER_WITHIN);
+        }
+        self.ask_if_allowed(ask, desk);
+    }
+
+    /// Sends it, or waits until that is allowed (RFC 3261 §14.1).
+    fn ask_if_allowed(&mut self, ask: Ask, desk: &mut Desk<'_, '_>) {
         let Some(joining) = &mut self.joining else { return };
         let standing = joining.standing;
         joining.again = None;
-        if matches!(joining.step, Step::Soliciting | Step::Offering | Step::Restoring) {
-            joining.until = Some(desk.stack.now + ANSWER_WITHIN);
-        }
         joining.ask = Some(ask.clone());
         let kept = match &joining.kind {
             Kind::First => &[][..],
@@ -245,7 +252,7 @@ impl Bridge {
         if is_due(joining.again)
             && let Some(ask) = joining.ask.take()
         {
-            self.ask(ask, desk);
+            self.ask_if_allowed(ask, desk);
             return;
         }
         if let Step::Ringing(Offered::Solicited(until)) = joining.step

@@ -473,8 +473,11 @@ impl Redirections {
             .collect();
         contacts.sort_by_key(|(q, _)| *q);
         for (_, contact) in contacts.into_iter().take(MAX_REDIRECTIONS * 2) {
-            let uri = without_headers(&contact.uri);
-            let same = |other: &str| Uri::parse(other).is_ok_and(|other| other.equals(&contact.uri));
+            let uri = contact.uri.without_headers();
+            let same = |other: &str| match (Uri::parse(other), Uri::parse(uri)) {
+                (Ok(other), Ok(uri)) => other.equals(&uri),
+                _ => false,
+            };
             if !self.tried.iter().chain(&self.waiting).any(|other| same(other)) {
                 self.waiting.push(uri.into());
             }
@@ -486,10 +489,6 @@ impl Redirections {
 fn q_of(contact: &NameAddr<'_>) -> u16 {
     let Some(q) = contact.params.value("q").and_then(|q| q.parse::<f32>().ok()) else { return 1000 };
     (q.clamp(0.0, 1.0) * 1000.0) as u16
-}
-
-fn without_headers<'a>(uri: &Uri<'a>) -> &'a str {
-    uri.raw.split('?').next().unwrap_or(uri.raw)
 }
 
 /// The answer that goes out, but for a deliberate fault.

@@ -27,6 +27,17 @@ impl Leg {
         self.request(Inside::plain(Method::Bye, lines.into()), stack);
     }
 
+    /// The leg is over. An INVITE of ours that its peer has never answered for good is cancelled, or its transaction would
+    /// wait for ever.
+    pub(crate) fn abandon(&mut self, stack: &mut Stack<'_>) {
+        self.cancel(None, stack);
+        let invites =
+            self.outstanding.iter().filter(|outstanding| outstanding.request.method == Method::Invite);
+        for outstanding in invites {
+            stack.endpoint.transactions.cancel(stack.now, outstanding.key, None, stack.outbox);
+        }
+    }
+
     /// Whether an offer is on its way, from either side: another one would meet 491 (RFC 3261 §14.1).
     pub(crate) fn is_negotiating(&self) -> bool {
         self.invited.is_some() || self.is_unacknowledged() || self.has_offer_out()

@@ -36,6 +36,8 @@ pub enum Fault {
     Malformed(&'static str),
     #[error("CSeq names another method than the request line")]
     MethodMismatch,
+    #[error("the method is not known, and CSeq names another one")]
+    UnknownMethod,
     #[error("Content-Length says {says}, the datagram has {has} bytes left")]
     BodyTooShort { says: usize, has: usize },
     #[error("a URI cannot be read")]
@@ -50,6 +52,8 @@ impl Fault {
     /// The status that a request with this fault is answered with.
     pub fn status(self) -> Status {
         match self {
+            // Of the two that RFC 4475 §3.1.2.18 allows, the one that says more.
+            Fault::UnknownMethod => Status::NOT_IMPLEMENTED,
             Fault::BadVersion => Status::VERSION_NOT_SUPPORTED,
             Fault::TooLong { .. } | Fault::TooManyHeaders(_) => Status::MESSAGE_TOO_LARGE,
             _ => Status::BAD_REQUEST,

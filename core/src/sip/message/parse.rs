@@ -58,14 +58,11 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let bytes = bytes.get(start..).unwrap_or_default();
     let split = split_head(bytes);
-    let text = match std::str::from_utf8(split.head) {
-        Ok(text) => text,
-        Err(_) => return Err(Rejected::hopeless(Fault::NotUtf8)),
-    };
+    let (text, unreadable) = readable(split.head);
     let mut fields = Fields::new(text);
     let (line, lines) = read_lines(text, &mut fields);
     let start = start_line(line).map_err(Rejected::hopeless)?;
-    let fault = split.fault.or(lines.err());
+    let fault = unreadable.or(split.fault).or(lines.err());
     match start {
         StartLine::Request { method, uri, faults } => request(method, uri, fields, &split, fault.or(faults)),
         StartLine::Response { status, reason } => {
@@ -90,13 +87,17 @@ fn request<'a>(
         Some(fault) => Err(fault),
         None => request_uri(uri).and_then(|uri| {
             let parts = head(&fields, split)?;
-            if parts.cseq.method == method { Ok((uri, parts)) } else { Err(Fault::MethodMismatch) }
+            match method {
+                _ if parts.cseq.method == method => Ok((uri, parts)),
+                Method::Other(_) => Err(Fault::UnknownMethod),
+                _ => Err(Fault::MethodMismatch),
+            }
         }),
     };
     match sound {
         Ok((uri, parts)) => Ok(Message::Request(Request { method, uri, head: parts.with(fields) })),
         Err(fault) => {
-            let via = fields.first(Name::Via).and_then(|line| first_via(line).ok());
+            let via = fields.first(Name::Via).and_then(|line| Via::of_refused(first_value(line)).ok());
             let unsound = via.filter(|_| method != Method::Ack).map(|via| Unsound { via, fields });
             Err(Rejected { fault, unsound })
         }
@@ -123,6 +124,18 @@ fn split_head(bytes: &[u8]) -> Split<'_> {
         }
         None => Split { whole: bytes, head: bytes, body: &[], fault: Some(Fault::NoEnd) },
     }
+}
+
+/// The head as text; of one that is not UTF-8, the lines before the first that is not.
+fn readable(head: &[u8]) -> (&str, Option<Fault>) {
+    let fault = match std::str::from_utf8(head) {
+        Ok(text) => return (text, None),
+        Err(fault) => fault,
+    };
+    let valid = head.get(..fault.valid_up_to()).unwrap_or_default();
+    let end = memchr::memrchr(b'\n', valid).map_or(0, |at| at + 1);
+    let text = valid.get(..end).and_then(|lines| std::str::from_utf8(lines).ok());
+    (text.unwrap_or_default(), Some(Fault::NotUtf8))
 }
 
 /// Returns the start line and fills the table with the header lines, up to the first fault.
@@ -248,7 +261,11 @@ fn head<'a>(fields: &Fields<'a>, split: &Split<'a>) -> Result<Parts<'a>, Fault> 
 }
 
 fn first_via(line: &str) -> Result<Via<'_>, Fault> {
-    Via::parse(super::params::split_values(line).next().unwrap_or_default())
+    Via::parse(first_value(line))
+}
+
+fn first_value(line: &str) -> &str {
+    super::params::split_values(line).next().unwrap_or_default()
 }
 
 fn contact(line: &str) -> Result<(), Fault> {
@@ -346,14 +363,30 @@ mod tests {
             (Fault::Malformed("Content-Length"), true)
         );
         assert_eq!(with("314159 INVITE", "1 BYE"), (Fault::MethodMismatch, true));
+        assert_eq!(with("INVITE sip", "EXTEND sip"), (Fault::UnknownMethod, true));
+        assert_eq!(with("776asdhds", "776asdhds;;"), (Fault::BadParameter, true));
         assert_eq!(with("314159 INVITE", "99999999999 INVITE"), (Fault::Malformed("CSeq"), true));
         assert_eq!(with("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"), (Fault::BadVersion, true));
         assert_eq!(with("sip:bob@biloxi.com SIP", "sip:bob@biloxi.com  SIP"), (Fault::BadRequestUri, true));
         assert_eq!(with("Max-Forwards", "To"), (Fault::Twice("To"), true));
         assert_eq!(with("Max-Forwards: 70\r\n", "Max-Forwards: 70\n"), (Fault::BadLine, true));
         assert_eq!(with("Supported:", "Supported"), (Fault::BadHeader, true));
+        assert_eq!(with("SIP/2.0/UDP pc33", "SIP/3.0/UDP pc33"), (Fault::Malformed("Via"), true));
         assert!(!with("INVITE sip", "ACK sip").1);
         assert_eq!(with("INVITE sip:bob@biloxi.com SIP/2.0", "hello"), (Fault::BadStartLine, false));
+    }
+
+    #[test]
+    fn what_stands_before_the_first_line_that_is_not_utf8_is_read_to_answer_it() {
+        let with = |from: &str| {
+            let (front, back) = INVITE.split_once(from).unwrap();
+            let bytes = [front.as_bytes(), from.as_bytes(), b"\xe9", back.as_bytes()].concat();
+            parse(bytes.leak()).err().map(|rejected| (rejected.fault, rejected.is_answerable()))
+        };
+        assert_eq!(with("Subject: a"), Some((Fault::NotUtf8, true)));
+        assert_eq!(with("UDP pc33"), Some((Fault::NotUtf8, false)));
+        // Without a whole line there is not even a request.
+        assert_eq!(with("INVITE sip"), Some((Fault::BadStartLine, false)));
     }
 
     #[test]

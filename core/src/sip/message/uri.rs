@@ -41,7 +41,7 @@ impl<'a> Host<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Fault> {
         if let Some(inside) = text.strip_prefix('[') {
             let address = inside.strip_suffix(']').ok_or(Fault::BadUri)?;
-            return address.parse().map(Host::V6).map_err(|_| Fault::BadUri);
+            return address.parse().ok().or_else(|| three_colons(address)).map(Host::V6).ok_or(Fault::BadUri);
         }
         if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
             && let Ok(address) = text.parse()
@@ -72,6 +72,13 @@ impl<'a> Host<'a> {
             _ => false,
         }
     }
+}
+
+/// The address whose grammar in RFC 3261 lets a third colon stand before an IPv4 address at its end (RFC 5118 §4.10).
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let (front, v4) = text.split_once(":::")?;
+    v4.parse::<Ipv4Addr>().ok()?;
+    format!("{front}::{v4}").parse().ok()
 }
 
 /// A URI, read in place.
@@ -166,6 +173,12 @@ impl<'a> Uri<'a> {
         self.user.map(unescape)
     }
 
+    /// The URI without what stands behind `?`: as a Request-URI may be (RFC 3261 §19.1.1).
+    pub fn without_headers(&self) -> &'a str {
+        let headers = self.headers.map_or(0, |headers| headers.len() + 1);
+        self.raw.get(..self.raw.len().saturating_sub(headers)).unwrap_or(self.raw)
+    }
+
     /// A URI parameter: `None` when it is not there, `Some(None)` when it has no value.
     pub fn param(&self, name: &str) -> Option<Option<&'a str>> {
         self.params.get(name)
@@ -179,12 +192,16 @@ impl<'a> Uri<'a> {
 
     /// Whether both name the same resource (RFC 3261 §19.1.4).
     pub fn equals(&self, other: &Uri<'_>) -> bool {
+        // A parameter that is named twice would not even agree with itself.
+        if self.raw == other.raw {
+            return true;
+        }
         if !self.scheme.is_sip() || !other.scheme.is_sip() {
-            return self.raw == other.raw;
+            return false;
         }
         let text = |a: Option<&str>, b: Option<&str>| match (a, b) {
             (None, None) => true,
-            (Some(a), Some(b)) => unescape(a) == unescape(b),
+            (Some(a), Some(b)) => comparable(a) == comparable(b),
             _ => false,
         };
         self.scheme == other.scheme
@@ -217,7 +234,7 @@ pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault
 fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
     mine.iter().all(|(name, value)| match theirs.get(name) {
         Some(other) => match (value, other) {
-            (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
+            (Some(a), Some(b)) => comparable(a).eq_ignore_ascii_case(&comparable(b)),
             (None, None) => true,
             _ => false,
         },
@@ -229,7 +246,7 @@ fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
 fn headers_agree(mine: &str, theirs: &str) -> bool {
     let pair = |header: &str| {
         let (name, value) = header.split_once('=').unwrap_or((header, ""));
-        (unescape(name).to_ascii_lowercase(), unescape(value).into_owned())
+        (comparable(name).to_ascii_lowercase(), comparable(value).into_owned())
     };
     let headers = |text: &str| text.split('&').filter(|h| !h.is_empty()).map(pair).collect::<Vec<_>>();
     let theirs = headers(theirs);
@@ -253,20 +270,41 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());
+    pieces(text, |_, byte| bytes.push(byte));
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// What texts are compared by: a character and its escape are the same, unless it is a reserved one, which means
+/// something else when it stands for itself (RFC 3261 §19.1.4).
+fn comparable(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    pieces(text, |is_escaped, byte| {
+        if is_escaped && b";/?:@&=+$,%".contains(&byte) {
+            bytes.push(b'%');
+        }
+        bytes.push(byte);
+    });
+    Cow::Owned(bytes)
+}
+
+/// Each byte of the text, those that are escaped resolved once, with whether they were.
+fn pieces(text: &str, mut each: impl FnMut(bool, u8)) {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = text.as_bytes();
     while let Some((byte, behind)) = rest.split_first() {
         rest = behind;
-        let escaped = (*byte == b'%').then(|| behind.get(..2)).flatten();
-        let value = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match value {
-            Some(value) => {
-                bytes.push(value);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => bytes.push(*byte),
+        let escaped = match (byte, behind) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        if escaped.is_some() {
+            rest = behind.get(2..).unwrap_or_default();
         }
+        each(escaped.is_some(), escaped.unwrap_or(*byte));
     }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// A user part for a SIP URI: whatever it may not hold unescaped is escaped (RFC 3261 §25.1, `user`).
@@ -291,6 +329,8 @@ pub fn escape_user(user: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn uri(text: &str) -> Uri<'_> {
@@ -307,6 +347,8 @@ mod tests {
         assert_eq!(u.param("transport"), Some(Some("tcp")));
         assert_eq!(u.param("lr"), Some(None));
         assert_eq!(u.headers, Some("Subject=x"));
+        assert_eq!(u.without_headers(), "sips:al%20ice:pw@[2001:db8::1]:5071;transport=tcp;lr");
+        assert_eq!(uri("sip:a?b@c").without_headers(), "sip:a?b@c");
         assert_eq!(
             uri("sip:user;par=u%40example.net@example.com").user_unescaped().as_deref(),
             Some("user;par=u@example.net")
@@ -314,6 +356,8 @@ mod tests {
         assert_eq!(uri("tel:+1-201-555-0123;phone-context=x").user, Some("+1-201-555-0123"));
         assert_eq!(uri("sip:127.0.0.1").address(), "127.0.0.1:5060".parse().ok());
         assert_eq!(uri("sip:%00@x").user_unescaped().as_deref(), Some("\0"));
+        assert_eq!(uri("sip:a@[2001:db8:::192.0.2.1]").host, uri("sip:[2001:db8::192.0.2.1]").host);
+        assert_eq!(unescape("%+1%4g%%41%4"), "%+1%4g%A%4");
     }
 
     #[test]
@@ -327,6 +371,8 @@ mod tests {
             "sip:a@host:",
             "sip:a@host:99999",
             "sip:a@[::1",
+            "sip:a@[1:::2]",
+            "sip:a@[1::2:::192.0.2.1]",
             "sip:a%2@x",
             "sip:a@ho st",
             "<sip:a@b>",
@@ -344,6 +390,9 @@ mod tests {
             ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+            ("sip:a%fF@b", "sip:a%Ff@b"),
+            ("sip:a@b;x;x=1", "sip:a@b;x;x=1"),
             (
                 "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
                 "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
@@ -363,10 +412,84 @@ mod tests {
             ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
             ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
             ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:a;b@c", "sip:a%3Bb@c"),
+            ("sip:a%253Bb@c", "sip:a%3Bb@c"),
         ] {
             assert!(!uri(a).equals(&uri(b)) && !uri(b).equals(&uri(a)), "{a} {b}");
         }
     }
+
+    fn any_uri() -> impl Strategy<Value = String> {
+        let user = "(([a-c;%]|%4[1-3]|%3[Bb]|%ff){0,4}(:[a-b]{0,2})?@)?";
+        let host = "(Host|hOST|h|127.0.0.1|\\[::1\\]|\\[0::1\\])";
+        let params = "(;(transport=(tcp|TCP|udp)|lr|ttl=1|x=[12]|method=%42?YE)){0,3}";
+        (("(sip|SIP|sips|tel)", user), (host, "(:506[01])?", params, "(\\?(a=b|b=%41|b=A|a=B)(&a=b)?)?"))
+            .prop_map(|((scheme, user), (host, port, params, headers))| {
+                format!("{scheme}:{user}{host}{port}{params}{headers}")
+            })
+    }
+
+    proptest! {
+            #[test]
+            fn comparison_is_reflexive_and_symmetric(a in any_uri(), b in any_uri()) {
+                let (a, b) = (Uri::parse(&a), Uri::parse(&b));
+                if let Ok(a) = a {
+                    prop_assert!(a.equals(&a), "{}", a.raw);
+                    if let Ok(b) = b {
+                        prop_assert_eq!(a.equals(&b), b.equals(&a), "{} {}", a.raw, b.raw);
+                    }
+                }
+            }
+
+            #[test]
+            fn what_does_not_matter_does_not_matter(text in any_uri(), at in any::<prop::sample::Index>()) {
+                let Ok(one) = Uri::parse(&text) else { return Ok(()) };
+                prop_assume!(one.scheme.is_sip());
+                // A letter of the user part, escaped.
+                let user = one.user.unwrap_or_default();
+                let letters: Vec<usize> = user.match_indices(['a', 'b', 'c']).map(|(at, _)| at).collect();
+                if let Some(at) = letters.get(at.index(letters.len().max(1))).copied()
+                    && !user[..at].ends_with('%') && !user[..at].trim_end_matches(|c: char| c.is_ascii_hexdigit()).ends_with('%')
+                {
+                    let escaped = format!("{}%{:02x}{}", &user[..at], user.as_bytes()[at], &user[at + 1..]);
+                    let other = text.replacen(user, &escaped, 1);
+                    prop_assert!(one.equals(&uri(&other)), "{text} {other}");
+                    let raised = user[..at].to_owned() + &user[at..=at].to_uppercase() + &user[at + 1..];
+                    let other = text.replacen(user, &raised, 1);
+                    prop_assert!(!one.equals(&uri(&other)), "{text} {other}");
+                }
+                // A parameter that means nothing here.
+                let (front, headers) = text.split_once('?').map_or((text.as_str(), String::new()), |(f, h)| (f, format!("?{h}")));
+                let other = format!("{front};y=9{headers}");
+                let mut names: Vec<_> = one.params.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+                names.sort_unstable();
+                let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+                prop_assert!(twice || one.equals(&uri(&other))
+    , "{text} {other}");
+                // A port and a transport say where it goes.
+                if one.port.is_none() && one.param("transport").is_none() {
+                    let other = format!("{front};transport=tls{headers}");
+                    prop_assert!(!one.equals(&uri(&other)), "{text} {other}");
+                }
+            }
+
+            #[test]
+            fn any_user_part_comes_back_from_its_escapes(user in ".{1,30}") {
+                let escaped = escape_user(&user);
+                let text = format!("sip:{escaped}@example.com;lr");
+                let read = uri(&text);
+                prop_assert!(read.user_unescaped().is_some_and(|read| read == user), "{text}");
+                let rest = (read.host, read.password, read.param("lr"));
+                prop_assert_eq!(rest, (Host::Name("example.com"), None, Some(None)));
+            }
+
+            #[test]
+            fn text_without_escapes_is_its_own_unescaped_form(text in "[^%]{0,30}(%[^0-9a-fA-F]?[^%]{0,3})?") {
+                let unescaped = unescape(&text);
+                let has_escape = text.as_bytes().windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit());
+                prop_assert!(has_escape || unescaped == text, "{text:?} {unescaped:?}");
+            }
+        }
 
     #[test]
     fn a_user_part_cannot_leave_its_uri() {

@@ -24,14 +24,25 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value.
     pub fn parse(value: &'a str) -> Result<Self, Fault> {
+        let (via, version) = Self::read(value)?;
+        via.params.check()?;
+        if version == "2.0" { Ok(via) } else { Err(Fault::Malformed("Via")) }
+    }
+
+    /// Reads one value of which only the sender matters, since the request is refused: whatever is wrong with its
+    /// parameters, and if it is of another version (§21.5.6).
+    pub(super) fn of_refused(value: &'a str) -> Result<Self, Fault> {
+        Self::read(value).map(|(via, _)| via)
+    }
+
+    fn read(value: &'a str) -> Result<(Self, &'a str), Fault> {
         let bad = Fault::Malformed("Via");
         let raw = trim(value);
         let (front, params) = raw.split_once(';').unwrap_or((raw, ""));
-        let params =
-            if front.len() == raw.len() { Params::default() } else { Params::new(params).check()? };
+        let params = Params::new(params);
         let (name, rest) = front.split_once('/').ok_or(bad)?;
         let (version, rest) = rest.split_once('/').ok_or(bad)?;
-        if !trim(name).eq_ignore_ascii_case("SIP") || trim(version) != "2.0" {
+        if !trim(name).eq_ignore_ascii_case("SIP") {
             return Err(bad);
         }
         let rest = trim(rest);
@@ -45,7 +56,7 @@ impl<'a> Via<'a> {
         if branch.is_some_and(|branch| branch.bytes().any(|byte| byte <= b' ' || byte == 0x7f)) {
             return Err(bad);
         }
-        Ok(Self { raw, transport, host, port, params, branch })
+        Ok((Self { raw, transport, host, port, params, branch }, trim(version)))
     }
 
     /// The `branch` parameter.

@@ -3,7 +3,7 @@
 use crate::mistakes::{self, Mistake};
 use std::net::SocketAddr;
 
-use super::{Method, Name, Rejected, Request, Status, Via, trim};
+use super::{Method, Name, NameAddr, Rejected, Request, Status, Via, trim};
 
 /// Appends one message to a buffer. No value that it is given can end its line: CR, LF and NUL become spaces.
 #[derive(Debug)]
@@ -69,15 +69,19 @@ impl<'o> Writer<'o> {
         writer
     }
 
-    /// Writes the whole answer to a request that could not be read; nothing when it is not answerable.
-    pub fn refusal(out: &'o mut Vec<u8>, rejected: &Rejected<'_>, source: SocketAddr) {
+    /// Writes the whole answer to a request that could not be read; nothing when it is not answerable. A To that can be
+    /// read and has no tag gets ours (RFC 3261 §8.2.6.2).
+    pub fn refusal(out: &'o mut Vec<u8>, rejected: &Rejected<'_>, source: SocketAddr, to_tag: &str) {
         let Some(unsound) = rejected.unsound.as_ref() else { return };
         let mut writer = Self::response(out, rejected.fault.status(), None);
         writer.vias(&unsound.via, unsound.fields.lines(Name::Via), source);
         for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
-            if let Some(value) = unsound.fields.first(name) {
-                writer.field(name, value);
-            }
+            let Some(value) = unsound.fields.first(name) else { continue };
+            let untagged = name == Name::To && NameAddr::parse(value).is_ok_and(|to| to.tag().is_none());
+            match untagged {
+                true => writer.field_parts(name, &[value, ";tag=", to_tag]),
+                false => writer.field(name, value),
+            };
         }
         let why = rejected.fault.to_string().replace('"', "'");
         writer.field_parts(Name::Warning, &["399 cordboard \"", &why, "\""]);
@@ -281,12 +285,13 @@ mod tests {
         let text = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\nTo: <sip:a@b>\r\nFrom: <sip:c@d>;tag=9\r\nCall-ID: 1\r\nCSeq: 7 INVITE\r\n\r\n";
         let Err(rejected) = parse(text.as_bytes()) else { panic!("it was taken") };
         let mut out = Vec::new();
-        Writer::refusal(&mut out, &rejected, source());
+        Writer::refusal(&mut out, &rejected, source(), "ours");
         let answer = String::from_utf8(out).unwrap();
         assert!(
             answer.starts_with("SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"),
             "{answer}"
         );
+        assert!(answer.contains("To: <sip:a@b>;tag=ours\r\n"), "{answer}");
         assert!(answer.contains("CSeq: 7 INVITE\r\n"), "{answer}");
     }
 }

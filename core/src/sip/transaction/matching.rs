@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::ident::{Ident, IdentText, Key};
-use crate::sip::message::{Host, Method, Request};
+use crate::sip::message::{Host, Method, Request, Via};
 
 /// A keyed hash of what requests are compared by, so that none of it has to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ enum Purpose {
     OldTransaction,
     Merging,
     Tag,
+    PlainTag,
 }
 
 /// The secret that hashes are made with: nobody outside can make two requests collide.
@@ -120,9 +121,20 @@ impl MatchingKey {
         let mut hasher = self.hasher(Purpose::Tag);
         hasher.write_u64(matching.high);
         hasher.write_u64(matching.low);
-        let tag = finish(&hasher);
-        Ident::new(Key::<()>::from_bits(tag.high), tag.low).text()
+        tag(&hasher)
     }
+
+    /// The same for an answer without a transaction, by the topmost Via, which no other request has.
+    pub(super) fn tag_of(&self, via: &Via<'_>) -> IdentText {
+        let mut hasher = self.hasher(Purpose::PlainTag);
+        via.raw.hash(&mut hasher);
+        tag(&hasher)
+    }
+}
+
+fn tag(hasher: &SipHasher13) -> IdentText {
+    let tag = finish(hasher);
+    Ident::new(Key::<()>::from_bits(tag.high), tag.low).text()
 }
 
 fn finish(hasher: &SipHasher13) -> Matching {

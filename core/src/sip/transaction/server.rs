@@ -9,7 +9,7 @@ use crate::Tick;
 use crate::ident::{IdentText, Key};
 use crate::io::Outbox;
 use crate::mistakes::{self, Mistake};
-use crate::sip::message::{Message, Method, Name, Request, Status, Writer, parse};
+use crate::sip::message::{Message, Method, Name, Request, Status, Via, Writer, parse};
 use crate::sip::transport::Flow;
 use crate::time::wheel::TimerKey;
 
@@ -169,6 +169,11 @@ pub(crate) struct Reply<'a> {
 const RETRY_AFTER: u32 = 5;
 
 impl Transactions {
+    /// Our tag in the answer to a request that has no transaction: the same for each copy (§8.2.7).
+    pub(crate) fn tag_without_transaction(&self, via: &Via<'_>) -> IdentText {
+        self.matching_key.tag_of(via)
+    }
+
     /// Takes a request that came by `flow`.
     pub(crate) fn receive(
         &mut self,
