@@ -152,7 +152,7 @@ impl Sim {
         let scenario = Scenario::of(seed);
         let mut dice = Dice::new(seed, 3);
         let place = |phone: Option<usize>| phone.map_or(exchange_address(), phone_address);
-        let network = Network::new(seed, scenario.weather, &scenario.partitions, place);
+        let network = Network::new(seed, &scenario, place);
         let controller = controller(&scenario, &mut dice);
         let exchange = exchange(&scenario, Seed(dice.seed()));
         let mut sim = Self {

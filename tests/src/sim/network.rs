@@ -1,6 +1,6 @@
 //! The network: datagrams that get lost, doubled, late and spoilt, and connections that break.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use cordboard_core::io::ConnectionId;
 use cordboard_core::sip::message::parse;
 
 use super::dice::Dice;
-use super::scenario::{Partition, Weather};
+use super::scenario::{Scenario, Weather};
 
 /// How long a datagram is on its way at least.
 const LATENCY: Duration = Duration::from_millis(5);
@@ -30,25 +30,28 @@ pub(super) struct Flight {
 pub(super) struct Network {
     weather: Weather,
     partitions: Vec<(SocketAddr, Tick, Tick)>,
+    /// Who often says what nobody can read.
+    broken: BTreeSet<SocketAddr>,
     dice: Dice,
 }
 
+/// How many of a hundred messages of a broken phone cannot be read.
+const BROKEN: u64 = 25;
+
 impl Network {
-    pub(super) fn new(
-        seed: u64,
-        weather: Weather,
-        partitions: &[Partition],
-        place: impl Fn(Option<usize>) -> SocketAddr,
-    ) -> Self {
+    pub(super) fn new(seed: u64, scenario: &Scenario, place: impl Fn(Option<usize>) -> SocketAddr) -> Self {
+        let (weather, partitions) = (scenario.weather, &scenario.partitions);
+        let broken = scenario.broken.iter().map(|phone| place(Some(*phone))).collect();
         let at = |time: Duration| Tick::ZERO + time;
         let partitions = partitions.iter().map(|p| (place(p.phone), at(p.from), at(p.to))).collect();
-        Self { weather, partitions, dice: Dice::new(seed, 2) }
+        Self { weather, partitions, broken, dice: Dice::new(seed, 2) }
     }
 
     /// From now on all is well.
     pub(super) fn heal(&mut self) {
         self.weather = Weather::default();
         self.partitions.clear();
+        self.broken.clear();
     }
 
     fn is_cut(&self, now: Tick, address: SocketAddr) -> bool {
@@ -67,7 +70,8 @@ impl Network {
             .map(|_| {
                 let at = now + LATENCY + self.dice.time(self.weather.late);
                 let mut flight = flight.clone();
-                if self.dice.below(1000) < self.weather.spoilt {
+                let broken = self.broken.contains(&flight.from) && self.dice.happens(BROKEN);
+                if self.dice.below(1000) < self.weather.spoilt || broken {
                     let mut spoilt = flight.bytes.clone();
                     self.spoil(&mut spoilt);
                     // What still says something, but something else, no checksum would have let pass.

@@ -10,6 +10,9 @@ use super::dice::Dice;
 /// How long faults go on: from a minute to four.
 const FAULTS: (u64, u64) = (60, 240);
 
+/// One run of so many is crowded: hundreds of phones, and as many calls.
+const CROWDED: u64 = 40;
+
 /// How badly datagrams travel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
@@ -73,6 +76,8 @@ pub enum Act {
 pub struct Scenario {
     /// How each phone behaves.
     pub tempers: Vec<Temper>,
+    /// Phones that often say what nobody can read, until the end of faults.
+    pub broken: Vec<usize>,
     /// How badly datagrams travel, until the end of faults.
     pub weather: Weather,
     /// When nothing travels.
@@ -99,7 +104,8 @@ impl Scenario {
     /// What this seed decides.
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 1);
-        let phones = 3 + dice.below(6) as usize;
+        let crowd = seed % CROWDED == CROWDED - 1;
+        let phones = if crowd { 100 + dice.below(150) } else { 3 + dice.below(6) } as usize;
         let healed = Duration::from_secs(FAULTS.0 + dice.below(FAULTS.1 - FAULTS.0));
         let by_tcp = dice.happens(25);
         // What is sent again by datagrams is no retransmission any more behind a stateless proxy that speaks TCP
@@ -125,9 +131,12 @@ impl Scenario {
         let fallback = if dice.happens(30) { "refer_fallback = \"invite\"\n" } else { "" };
         let calls = format!("session_expires = \"90s\"\ntimeout = \"{}s\"\n{fallback}", 5 + dice.below(40));
         let tempers = (0..phones).map(|_| temper(&mut dice)).collect();
-        let acts = acts(&mut dice, phones, healed);
+        let broken = (0..phones).filter(|_| !by_tcp && dice.happens(4)).collect();
+        let count = if crowd { 300 + dice.below(200) } else { 12 + dice.below(50) };
+        let acts = acts(&mut dice, (count, phones), healed);
         Self {
             tempers,
+            broken,
             weather,
             partitions,
             challenge,
@@ -214,8 +223,7 @@ fn referral(dice: &mut Dice, temper: &mut Temper) {
     }
 }
 
-fn acts(dice: &mut Dice, phones: usize, healed: Duration) -> Vec<(Duration, Act)> {
-    let count = 12 + dice.below(50);
+fn acts(dice: &mut Dice, (count, phones): (u64, usize), healed: Duration) -> Vec<(Duration, Act)> {
     let mut acts: Vec<(Duration, Act)> = (0..count).map(|_| (dice.time(healed), act(dice, phones))).collect();
     acts.sort_by_key(|(at, _)| *at);
     acts
