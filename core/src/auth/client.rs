@@ -96,9 +96,16 @@ struct SessionKey {
 pub(crate) struct Session {
     spaces: SmallVec<[Space; 1]>,
     serials: u32,
+    /// A request with these credentials has come through.
+    proven: bool,
 }
 
 impl Session {
+    /// A request with our credentials has come through: they are right.
+    pub(crate) fn accepted(&mut self) {
+        self.proven = true;
+    }
+
     /// Whether anybody has asked who we are.
     pub(crate) fn was_challenged(&self) -> bool {
         !self.spaces.is_empty()
@@ -153,7 +160,10 @@ impl Session {
         {
             let same_nonce = space.nonce == challenge.nonce;
             match attempts.carried(space.serial) {
-                Some(carried) if carried.first || same_nonce => return Err(Unanswerable::Refused),
+                // Who took them before has only lost its nonces: a server that has started again.
+                Some(carried) if (carried.first && !self.proven) || same_nonce => {
+                    return Err(Unanswerable::Refused);
+                }
                 // Another request has met it already: its count goes on.
                 None if same_nonce => return Ok(()),
                 _ => {}
@@ -370,6 +380,21 @@ mod tests {
             take(&mut session, &mut Attempts::default(), challenge).unwrap();
             verify(&written(&mut session), is_session);
         }
+    }
+
+    #[test]
+    fn credentials_that_were_taken_before_are_given_again_to_a_server_that_has_lost_its_nonces() {
+        let (mut session, mut attempts) = (Session::default(), Attempts::default());
+        assert_eq!(take(&mut session, &mut attempts, "Digest realm=r, nonce=a"), Ok(()));
+        written_by(&mut session, &mut attempts);
+        session.accepted();
+        let mut later = Attempts::default();
+        for nonce in ["b", "c"] {
+            let challenge = format!("Digest realm=r, nonce={nonce}");
+            assert_eq!(take(&mut session, &mut later, &challenge), Ok(()));
+            assert!(written_by(&mut session, &mut later).contains(&format!("nonce=\"{nonce}\"")));
+        }
+        assert_eq!(take(&mut session, &mut later, "Digest realm=r, nonce=c"), Err(Unanswerable::Refused));
     }
 
     #[test]

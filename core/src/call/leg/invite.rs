@@ -246,6 +246,7 @@ impl Leg {
         let agreed = early.agreed.as_deref() == response.to.tag();
         let offered = !matches!(invitation.offer, Offer::Wanted);
         self.may_be_answered_late(stack);
+        self.session.accepted();
         self.state = State::Confirmed(Confirmed { dialog, accepted: [accepted].into_iter().collect() });
         self.refreshed(stack.now, response);
         if offered {
