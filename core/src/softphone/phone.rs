@@ -110,6 +110,8 @@ pub(crate) struct Line {
     target: String,
     call_id: String,
     cseq: u32,
+    /// The CSeq number of the peer's latest INVITE, which its ACK has too.
+    invited: u32,
 }
 
 #[derive(Debug)]

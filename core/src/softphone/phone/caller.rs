@@ -27,6 +27,7 @@ impl Phone {
             target: target.to_owned(),
             call_id,
             cseq: 0,
+            invited: 0,
         });
         self.counts.placed += 1;
         self.send_invite(line, outbox);

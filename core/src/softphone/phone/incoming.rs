@@ -70,6 +70,7 @@ impl Phone {
                 target: String::new(),
                 call_id: request.call_id.to_owned(),
                 cseq: 0,
+                invited: request.cseq.number,
             }
         });
         self.counts.rung += 1;
@@ -161,6 +162,10 @@ impl Phone {
 
     fn acknowledged(&mut self, request: &Request<'_>) {
         let Some(key) = self.line_of(request) else { return };
+        // That of a proxy's own refusal may come along.
+        if self.lines.get(key).is_none_or(|line| line.invited != request.cseq.number) {
+            return;
+        }
         self.describe(key, request.body);
         if self.config.temper.ignores_acks {
             return;
@@ -267,6 +272,7 @@ impl Phone {
             && let Some(known) = self.lines.get_mut(line)
         {
             known.state = LineState::Up { unacknowledged: Some(key) };
+            known.invited = request.cseq.number;
             self.transactions.own(key, Owner(line.to_bits()));
         }
     }
