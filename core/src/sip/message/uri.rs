@@ -192,7 +192,6 @@ impl<'a> Uri<'a> {
 
     /// Whether both name the same resource (RFC 3261 §19.1.4).
     pub fn equals(&self, other: &Uri<'_>) -> bool {
-        // A parameter that is named twice would not even agree with itself.
         if self.raw == other.raw {
             return true;
         }
@@ -232,7 +231,9 @@ pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault
 }
 
 fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {
-    mine.iter().all(|(name, value)| match theirs.get(name) {
+    // Of a parameter that is named twice, which it must not be (§19.1.1), the first counts.
+    let mut counting = mine.iter().filter(|(name, value)| mine.get(name) == Some(*value));
+    counting.all(|(name, value)| match theirs.get(name) {
         Some(other) => match (value, other) {
             (Some(a), Some(b)) => comparable(a).eq_ignore_ascii_case(&comparable(b)),
             (None, None) => true,
@@ -397,6 +398,7 @@ mod tests {
                 "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
                 "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
             ),
+            ("sip:a@h;transport=tcp;transport=udp", "sip:%61@h;transport=tcp;transport=udp"),
             (
                 "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
                 "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
