@@ -52,7 +52,11 @@ pub mod config;
 pub mod fuzzing;
 pub mod io;
 pub mod ladder;
+#[cfg(feature = "mistakes")]
 pub mod mistakes;
+#[cfg(not(feature = "mistakes"))]
+#[expect(unreachable_pub, reason = "it is public where tests switch mistakes on")]
+mod mistakes;
 pub mod sip;
 #[cfg(feature = "softphone")]
 pub mod softphone;

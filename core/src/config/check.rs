@@ -77,16 +77,8 @@ impl Config {
 
     fn check_tls(&self) -> Option<Refusal> {
         let sip = &self.sip;
-        let together = "certificate and key go together: set both or neither";
-        match (&sip.certificate, &sip.key) {
-            (Some(_), None) => {
-                return Some(("sip", "certificate", "has no sip.key beside it".to_owned(), together));
-            }
-            (None, Some(_)) => {
-                return Some(("sip", "key", "has no sip.certificate beside it".to_owned(), together));
-            }
-            (Some(_), Some(_)) => return None,
-            (None, None) => {}
+        if sip.certificate.is_some() || sip.key.is_some() {
+            return check_pair("sip", sip.certificate.is_some(), sip.key.is_some());
         }
         let listen = sip.listen.iter().find(|listen| listen.transport == SipTransport::Tls)?;
         let why = format!("\"{listen}\" needs a certificate");
@@ -99,15 +91,8 @@ impl Config {
             let why = "neither https nor http has an address: nobody could place a call".to_owned();
             return Some(("http", "https", why, "name at least one, like \"127.0.0.1:6666\""));
         }
-        let together = "certificate and key go together: set both or neither";
-        match (&http.certificate, &http.key) {
-            (Some(_), None) => {
-                return Some(("http", "certificate", "has no http.key beside it".to_owned(), together));
-            }
-            (None, Some(_)) => {
-                return Some(("http", "key", "has no http.certificate beside it".to_owned(), together));
-            }
-            (Some(_), Some(_)) | (None, None) => {}
+        if let Some(refusal) = check_pair("http", http.certificate.is_some(), http.key.is_some()) {
+            return Some(refusal);
         }
         let addresses: Vec<_> = http.https.iter().chain(&http.http).copied().collect();
         let address = twice_bound(&addresses)?;
@@ -193,6 +178,17 @@ impl Config {
         let why = "is spoken to by udp, but sip.listen has no udp address".to_owned();
         Some(("sip", "proxy", why, "add \"udp:ADDRESS:PORT\" to sip.listen, or name the proxy's transport"))
     }
+}
+
+/// Refuses a certificate without its key, and a key without its certificate.
+fn check_pair(table: &'static str, certificate: bool, key: bool) -> Option<Refusal> {
+    let (there, missing) = match (certificate, key) {
+        (true, false) => ("certificate", "key"),
+        (false, true) => ("key", "certificate"),
+        (true, true) | (false, false) => return None,
+    };
+    let why = format!("has no {table}.{missing} beside it");
+    Some((table, there, why, "certificate and key go together: set both or neither"))
 }
 
 /// An address that cannot be bound a second time; port 0 can.

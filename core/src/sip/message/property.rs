@@ -24,22 +24,7 @@ const FREE: [Name; 12] = [
 ];
 
 fn methods() -> impl Strategy<Value = String> {
-    let known = prop::sample::select(vec![
-        "INVITE",
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "OPTIONS",
-        "REGISTER",
-        "REFER",
-        "NOTIFY",
-        "SUBSCRIBE",
-        "INFO",
-        "UPDATE",
-        "PRACK",
-        "MESSAGE",
-        "PUBLISH",
-    ]);
+    let known = prop::sample::select(super::method::tests::KNOWN.to_vec());
     prop_oneof![4 => known.prop_map(str::to_owned), 1 => "[A-Za-z0-9.!%*_+`'~-]{1,12}"]
 }
 
