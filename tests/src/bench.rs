@@ -19,7 +19,7 @@ use cordboard_core::sip::resolve::Names;
 use cordboard_core::users::{Directory, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
 
-use crate::login::authorization;
+use crate::login::Login;
 pub use dns::{Zone, a, naptr, srv};
 pub use mail::{Mail, Way, sdp};
 use wire::End;
@@ -184,7 +184,7 @@ impl Bench {
                     if self.unreachable.contains(&to) {
                         then.push(Then::Unreachable(socket, to));
                     }
-                    self.mail.push_back(Mail::new(Way::Datagram(socket, to), bytes));
+                    self.mail.push_back(mail::read(Way::Datagram(socket, to), bytes));
                 }
                 Output::Connect { connection, to, .. } => then.extend(self.connect(connection, to)),
                 Output::Write { connection, bytes } => then.extend(self.write(connection, bytes)),
@@ -231,7 +231,7 @@ impl Bench {
         let messages = end.take(bytes);
         let peer = end.peer;
         for message in messages {
-            self.mail.push_back(Mail::new(Way::Connection(connection, peer), &message));
+            self.mail.push_back(mail::read(Way::Connection(connection, peer), &message));
         }
         Some(Then::Written(connection, bytes.len()))
     }
@@ -430,7 +430,8 @@ impl Bench {
         self.hand(Input::Accepted { listener: ListenerId(0), connection, peer });
         self.asking = Some(connection);
         let head = self.exchange(connection, method, path, "").1;
-        let answer = self.exchange(connection, method, path, &authorization(&head, method, path, "1"));
+        let answer =
+            self.exchange(connection, method, path, &Login::challenged(&head).line(method, path, "1"));
         self.hand(Input::Lost { connection });
         (answer.0, answer.2)
     }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::mail::{self, tail};
 use crate::world::{World, controller_address};
 
 /// How long a message is waited for, unless the test says.
@@ -18,43 +19,8 @@ pub struct Hand {
     cseq: Cell<u32>,
 }
 
-/// A message that came to it.
-#[derive(Clone, Debug)]
-pub struct Mail {
-    from: SocketAddr,
-    /// The message.
-    pub text: String,
-}
-
-impl Mail {
-    /// The start line.
-    pub fn start(&self) -> &str {
-        self.text.lines().next().unwrap_or_default()
-    }
-
-    /// The value of the first header line of this name; empty if there is none.
-    pub fn field(&self, name: &str) -> &str {
-        self.fields(name).next().unwrap_or_default()
-    }
-
-    fn fields<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        let head = self.text.split("\r\n\r\n").next().unwrap_or_default();
-        let begin = format!("{name}: ");
-        head.lines().filter_map(move |line| line.strip_prefix(&begin))
-    }
-
-    /// The body.
-    pub fn body(&self) -> &str {
-        self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-    }
-
-    /// The `o=` line of its SDP: session and version.
-    pub fn origin(&self) -> (u64, u64) {
-        let line = self.body().lines().find_map(|line| line.strip_prefix("o=")).expect("it has SDP");
-        let mut words = line.split(' ').skip(1).map(|word| word.parse().expect("it is a number"));
-        (words.next().expect("a session"), words.next().expect("a version"))
-    }
-}
+/// A message that came to it, and from where.
+pub type Mail = mail::Mail<SocketAddr>;
 
 /// A description of media: audio at this port, in this direction.
 pub fn sdp(port: u16, version: u32, direction: &str) -> String {
@@ -95,27 +61,13 @@ impl Hand {
     /// The same, if it comes.
     pub fn try_next(&self, world: &mut World, patience: Duration, start: &str) -> Option<Mail> {
         let found = world.take_mail(self.address, patience, |text| text.starts_with(start));
-        found.map(|(from, text)| Mail { from, text })
+        found.map(|(way, text)| Mail { way, text })
     }
 
     /// Answers a request, with these header lines (each with CR LF) and this description.
     pub fn reply(&self, world: &mut World, to: &Mail, status: &str, lines: &str, body: &str) {
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for name in ["Via", "Record-Route"] {
-            for value in to.fields(name) {
-                text.push_str(&format!("{name}: {value}\r\n"));
-            }
-        }
-        let tag = if to.field("To").contains(";tag=") { String::new() } else { format!(";tag={}", self.tag) };
-        text.push_str(&format!(
-            "From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:hand@{}>\r\n{lines}",
-            to.field("From"),
-            to.field("To"),
-            to.field("Call-ID"),
-            to.field("CSeq"),
-            self.address,
-        ));
-        world.send_mail(self.address, to.from, &(text + &tail(body)));
+        let contact = format!("sip:hand@{}", self.address);
+        world.send_mail(self.address, to.way, &to.answer(status, (&self.tag, &contact), lines, body));
     }
 
     /// Sends a request in the dialog that this INVITE of the controller's made; returns its CSeq number.
@@ -151,15 +103,5 @@ impl Hand {
         );
         world.send_mail(self.address, controller_address(), &text);
         cseq
-    }
-}
-
-fn tail(body: &str) -> String {
-    match body {
-        "" => "Content-Length: 0\r\n\r\n".to_owned(),
-        body if body.starts_with("v=0") => {
-            format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-        }
-        body => format!("Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
     }
 }

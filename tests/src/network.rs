@@ -1,10 +1,11 @@
 //! Networks of a test's own, with their weather.
 
-use std::io::Write;
 use std::panic::resume_unwind;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
+
+use crate::process;
 
 /// Runs this in a network namespace of its own, with all that it starts: nothing of it leaves, and nobody comes in.
 ///
@@ -45,16 +46,7 @@ pub fn lost() -> u64 {
 
 /// Runs a program with this input and returns what it says; panics when it fails.
 fn run(command: &mut Command, input: &str) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
-    let written = child.stdin.take().expect("it has an input").write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("it ends");
-    let wrong = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {} {wrong}", output.status);
-    written.expect("it reads");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let ended = process::run(command, input);
+    assert_eq!(ended.exit, Some(0), "{command:?}: {}", ended.said);
+    ended.said
 }

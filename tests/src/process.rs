@@ -1,6 +1,7 @@
 //! A program that runs in a folder of its own, with its output in a file.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,30 @@ use crate::wait_for;
 
 /// How long a program may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How a program has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` if a signal ended it.
+    pub exit: Option<i32>,
+    /// What it has written, errors behind the rest.
+    pub said: String,
+}
+
+/// Runs a program with this input to its end.
+pub fn run(command: &mut Command, input: &str) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
+    // Who has made up its mind already reads nothing.
+    drop(child.stdin.take().expect("it has an input").write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    Ended { exit: output.status.code(), said: String::from_utf8_lossy(&said).into_owned() }
+}
 
 /// A running program. Dropping it ends it.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use cordboard_core::softphone::{
 use cordboard_core::users::{Directory, SipCredentials, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
 
-use crate::login::authorization;
+use crate::login::Login;
 
 /// The domain and the realm of everything.
 pub const DOMAIN: &str = "example.com";
@@ -421,7 +421,7 @@ impl World {
         let accepted = Input::Accepted { listener: ListenerId(0), connection: id, peer };
         self.hand(Place::Controller, accepted);
         let (_, head, _) = self.exchange_http(id, method, path, fields);
-        let authorization = authorization(&head, method, path, "1");
+        let authorization = Login::challenged(&head).line(method, path, "1");
         let answer = self.exchange_http(id, method, path, &format!("{fields}{authorization}"));
         self.hand(Place::Controller, Input::Lost { connection: id });
         answer

@@ -7,11 +7,11 @@ mod misbehaviour;
 #[path = "https/scan.rs"]
 mod scan;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use cordboard_tests::certificates::Authority;
 use cordboard_tests::cordboard::Cordboard;
+use cordboard_tests::process::{Ended, run};
 
 /// A path that is answered with 200.
 const PATH: &str = "/callcontroller/user1/user2";
@@ -43,7 +43,7 @@ impl Site {
     }
 
     /// Runs curl, which trusts the authority and nobody else, on [`PATH`].
-    fn curl(&self, arguments: &[&str]) -> Answer {
+    fn curl(&self, arguments: &[&str]) -> Ended {
         let mut command = Command::new("curl");
         command.args(["--silent", "--show-error", "--max-time", "20", "--cacert"]);
         command.arg(self.authority.file()).args(arguments);
@@ -52,33 +52,10 @@ impl Site {
     }
 
     /// Runs `openssl s_client`, which checks the certificate, with this input.
-    fn openssl(&self, arguments: &[&str], input: &str) -> Answer {
+    fn openssl(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-connect", &self.server.https, "-verify_return_error", "-CAfile"]);
         command.arg(self.authority.file()).args(arguments);
         run(&mut command, input)
     }
-}
-
-/// How a program has ended.
-#[derive(Debug)]
-struct Answer {
-    exit: Option<i32>,
-    /// What it has written, errors too.
-    said: String,
-}
-
-/// Runs a program to its end.
-fn run(command: &mut Command, input: &str) -> Answer {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
-    // Who has refused the handshake already reads nothing.
-    drop(child.stdin.take().expect("it has an input").write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    Answer { exit: output.status.code(), said: String::from_utf8_lossy(&said).into_owned() }
 }

@@ -24,6 +24,8 @@ const PROXY: &str = "127.0.0.1:5060";
 /// Another one.
 const OTHER: &str = "127.0.0.2:5060";
 const SECOND: Duration = Duration::from_secs(1);
+/// The tag of whoever answers.
+const PEER_TAG: &str = "peer";
 /// The parameters of a call that Cordboard stays in.
 const INVITE: &str = "sipMethod=INVITE";
 
@@ -40,7 +42,7 @@ fn options(transport: &str, branch: &str, lines: &str) -> String {
 fn answer(bench: &mut Bench, mail: &Mail, status: &str, contact: &str) {
     let invite = mail.start().starts_with("INVITE") && status.starts_with('2');
     let body = if invite { sdp(4000) } else { String::new() };
-    bench.say(mail.way, &mail.answer(status, contact, "", &body));
+    bench.say(mail.way, &mail.answer(status, (PEER_TAG, contact), "", &body));
 }
 
 /// Two parties behind one peer: rung, connected by flow IV, all on the ways that their requests came. Returns both first

@@ -20,6 +20,8 @@ use rustls::{
     WantsVerifier,
 };
 
+use crate::mail::whole;
+
 /// When the bench begins, in seconds since 1970: the first of January 2030.
 pub(super) const EPOCH_SECONDS: u64 = 1_893_456_000;
 
@@ -122,15 +124,6 @@ impl End {
         }
         Some(bytes)
     }
-}
-
-/// The length of the message that these bytes begin with, if it is whole.
-fn whole(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..head]).expect("a head is text");
-    let mut lengths = text.lines().filter_map(|line| line.strip_prefix("Content-Length: "));
-    let body: usize = lengths.next_back().expect("it says how long it is").trim().parse().expect("a length");
-    (bytes.len() >= head + body).then_some(head + body)
 }
 
 /// The time at the bench, for whoever judges certificates there.

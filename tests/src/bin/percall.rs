@@ -10,11 +10,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cordboard_core::config::Config;
-use cordboard_core::digest::Algorithm;
 use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
 use cordboard_core::users::{Directory, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
-use sha2::{Digest, Sha256};
+use cordboard_tests::login::Login;
 
 /// The domain and the realm.
 const DOMAIN: &str = "example.com";
@@ -170,42 +169,15 @@ fn notify(refer: &str) -> String {
     )
 }
 
-/// Who orders calls: the agent, by Digest with one nonce.
-struct Agent {
-    nonce: String,
-    count: u32,
-}
-
-impl Agent {
-    /// Asks for the nonce.
-    fn new(board: &mut Board) -> Self {
-        let request = "GET /calls HTTP/1.1\r\nHost: x\r\n\r\n";
-        board.hand(Input::Received { connection: HTTP, bytes: request.as_bytes() });
-        let text = String::from_utf8(std::mem::take(&mut board.answer)).expect("answers are text");
-        let nonce = text.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next());
-        Self { nonce: nonce.expect("it asks who we are").to_owned(), count: 0 }
-    }
-
-    /// Asks for something; the answer has to have this status.
-    fn ask(&mut self, board: &mut Board, method: &str, uri: &str, status: &str) {
-        self.count += 1;
-        let hash = |text: String| {
-            Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        let ha1 = Algorithm::Sha256.ha1("agent", DOMAIN, "1");
-        let ha2 = hash(format!("{method}:{uri}"));
-        let (nonce, count) = (&self.nonce, self.count);
-        let response = hash(format!("{}:{nonce}:{count:08x}:c:auth:{ha2}", ha1.as_str()));
-        let request = format!(
-            "{method} {uri} HTTP/1.1\r\nHost: x\r\nAuthorization: Digest username=\"agent\", realm=\"{DOMAIN}\", \
-             nonce=\"{nonce}\", uri=\"{uri}\", algorithm=SHA-256, qop=auth, nc={count:08x}, cnonce=\"c\", \
-             response=\"{response}\"\r\n\r\n"
-        );
-        board.answer.clear();
-        board.hand(Input::Received { connection: HTTP, bytes: request.as_bytes() });
-        let answer = String::from_utf8_lossy(&board.answer);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-    }
+/// Asks for something by HTTP; the answer has to have this status, and its head is returned.
+fn ask(board: &mut Board, request: (&str, &str), authorization: &str, status: &str) -> String {
+    let (method, uri) = request;
+    let request = format!("{method} {uri} HTTP/1.1\r\nHost: x\r\n{authorization}\r\n");
+    board.answer.clear();
+    board.hand(Input::Received { connection: HTTP, bytes: request.as_bytes() });
+    let answer = String::from_utf8_lossy(&board.answer).into_owned();
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    answer
 }
 
 fn order() -> Option<(Flow, u32)> {
@@ -224,15 +196,19 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut board = Board::new();
-    let mut agent = Agent::new(&mut board);
+    let mut login = Login::challenged(&ask(&mut board, ("GET", "/calls"), "", "401"));
+    let mut order = |board: &mut Board, method: &str, uri: &str, status: &str| {
+        let line = login.line(method, uri, "1");
+        ask(board, (method, uri), &line, status);
+    };
     let start = Instant::now();
     for call in 0..calls {
         let path = format!("/callcontroller/one{call}/two{call}");
         match flow {
-            Flow::Refer => agent.ask(&mut board, "POST", &format!("{path}?agent=agent"), "200"),
+            Flow::Refer => order(&mut board, "POST", &format!("{path}?agent=agent"), "200"),
             Flow::Invite => {
-                agent.ask(&mut board, "POST", &format!("{path}?agent=agent&sipMethod=INVITE"), "200");
-                agent.ask(&mut board, "DELETE", &path, "204");
+                order(&mut board, "POST", &format!("{path}?agent=agent&sipMethod=INVITE"), "200");
+                order(&mut board, "DELETE", &path, "204");
             }
         }
         // What is over is forgotten in its time.

@@ -10,6 +10,7 @@ use cordboard_core::sip::message::parse;
 
 use super::dice::Dice;
 use super::scenario::{Scenario, Weather};
+use crate::mail::whole;
 
 /// How long a datagram is on its way at least.
 const LATENCY: Duration = Duration::from_millis(5);
@@ -159,14 +160,4 @@ impl Pipes {
             messages.push(pipe.held.drain(..length).collect());
         }
     }
-}
-
-/// The length of the message that these bytes begin with, if it is whole.
-fn whole(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..head]).expect("a head is text");
-    let mut lengths = text.lines().filter_map(|line| line.strip_prefix("Content-Length: "));
-    let length = lengths.next_back().expect("it says how long it is");
-    let whole = head + length.trim().parse::<usize>().expect("a length");
-    (bytes.len() >= whole).then_some(whole)
 }

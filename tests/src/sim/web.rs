@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::oracles::{Violation, wrong};
 use super::{Event, LOOK, PIN, Place, Sim, user};
-use crate::login::authorization;
+use crate::login::Login;
 
 impl Sim {
     /// Asks by HTTP, with a login; returns status, head and body.
@@ -19,7 +19,7 @@ impl Sim {
         self.hand(Place::Controller, Input::Accepted { listener: ListenerId(0), connection, peer })?;
         let (_, head, _) = self.exchange_http(connection, method, path, "")?;
         let answer =
-            self.exchange_http(connection, method, path, &authorization(&head, method, path, PIN))?;
+            self.exchange_http(connection, method, path, &Login::challenged(&head).line(method, path, PIN))?;
         self.asking = None;
         self.hand(Place::Controller, Input::Lost { connection })?;
         self.trace.note(self.now, || format!("{method} {path}: {}", answer.0));

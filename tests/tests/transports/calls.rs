@@ -2,7 +2,7 @@
 
 use cordboard_tests::bench::{Bench, There, sdp};
 
-use super::{INVITE, PROXY, SECOND, answer, connect, hang_up, last_status};
+use super::{INVITE, PEER_TAG, PROXY, SECOND, answer, connect, hang_up, last_status};
 
 const BY_TCP: &str = "proxy = \"sip:127.0.0.1:5060;transport=tcp\"";
 const CONTACT: &str = "sip:phone@127.0.0.1:5060;transport=tcp";
@@ -171,7 +171,7 @@ fn a_ringing_call_outlives_its_connection() {
     // The phone's own connection brings the answer (RFC 3261 §18.2.2).
     let back = bench.arrive("127.0.0.1:44444");
     let body = sdp(4000);
-    bench.say_on(back, invite.answer("200 OK", CONTACT, "", &body).as_bytes());
+    bench.say_on(back, invite.answer("200 OK", (PEER_TAG, CONTACT), "", &body).as_bytes());
     bench.next(PROXY, "ACK");
     let two = bench.next(PROXY, "INVITE");
     answer(&mut bench, &two, "486 Busy Here", "");
@@ -217,7 +217,7 @@ fn a_phone_that_answers_when_nobody_waits_any_more_is_let_go_with_credentials() 
     let first = bench.next(PROXY, "INVITE");
     let challenge =
         "Proxy-Authenticate: Digest realm=\"example.com\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
-    bench.say(first.way, &first.answer("407 Proxy Authentication Required", "", challenge, ""));
+    bench.say(first.way, &first.answer("407 Proxy Authentication Required", (PEER_TAG, ""), challenge, ""));
     bench.next(PROXY, "ACK");
     let invite = bench.next(PROXY, "INVITE");
     bench.pass(33 * SECOND);
@@ -226,7 +226,7 @@ fn a_phone_that_answers_when_nobody_waits_any_more_is_let_go_with_credentials() 
     bench.next(PROXY, "ACK");
     let bye = bench.next(PROXY, "BYE");
     let again = challenge.replace("n1", "n2");
-    bench.say(bye.way, &bye.answer("407 Proxy Authentication Required", "", &again, ""));
+    bench.say(bye.way, &bye.answer("407 Proxy Authentication Required", (PEER_TAG, ""), &again, ""));
     let bye = bench.next(PROXY, "BYE");
     assert!(bye.field("Proxy-Authorization").contains("nonce=\"n2\""), "{}", bye.text);
     answer(&mut bench, &bye, "200 OK", "");

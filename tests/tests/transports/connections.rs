@@ -2,7 +2,7 @@
 
 use cordboard_tests::bench::{Bench, There, sdp};
 
-use super::{INVITE, OTHER, PROXY, SECOND, answer, last_status, options};
+use super::{INVITE, OTHER, PEER_TAG, PROXY, SECOND, answer, last_status, options};
 
 #[test]
 fn connections_over_the_limit_are_told_so() {
@@ -144,7 +144,10 @@ fn a_contact_decides_the_way_of_what_follows_in_its_dialog() {
     bench.put(OTHER, There::Tcp);
     bench.place("user1", "user2", INVITE);
     let one = bench.next(PROXY, "INVITE");
-    bench.say(one.way, &one.answer("200 OK", "sip:phone@127.0.0.2:5060;transport=tcp", "", &sdp(4000)));
+    bench.say(
+        one.way,
+        &one.answer("200 OK", (PEER_TAG, "sip:phone@127.0.0.2:5060;transport=tcp"), "", &sdp(4000)),
+    );
     let ack = bench.next(OTHER, "ACK");
     assert!(ack.field("Via").starts_with("SIP/2.0/TCP "), "{}", ack.field("Via"));
     let two = bench.next(PROXY, "INVITE");
