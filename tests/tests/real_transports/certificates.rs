@@ -71,13 +71,6 @@ fn a_certificate_of_an_unknown_authority_is_refused_and_the_log_says_so() {
 }
 
 #[test]
-fn a_wildcard_names_nobody() {
-    let authority = authority();
-    let shown = authority.issue(&["*.test"]);
-    Site::start(&authority, shown).assert_refused(&["not valid for name"]);
-}
-
-#[test]
 fn a_dns_name_beside_the_sip_uri_of_another_domain_does_not_count() {
     let authority = authority();
     let shown = authority.issue(&["sip:other.test", PROXY]);

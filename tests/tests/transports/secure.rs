@@ -2,7 +2,7 @@
 
 use cordboard_core::io::{ConnectionId, Input};
 use cordboard_core::tls::AskClients;
-use cordboard_tests::bench::{Bench, Site, There, sip_tls};
+use cordboard_tests::bench::{Bench, Site, There, Zone, a, sip_tls};
 
 use super::{INVITE, SECOND, answer, connect, hang_up, last_status, options};
 
@@ -69,6 +69,25 @@ fn a_server_that_cannot_show_who_it_is_gets_nothing() {
     assert_refused(site.server_of(&["127.0.0.1"], 2028), &site, "expired");
     assert_refused(site.server_of(&["127.0.0.1"], 2032), &site, "not valid yet");
     assert_refused(stranger.server(&["127.0.0.1"]), &site, "UnknownIssuer");
+}
+
+#[test]
+fn a_wildcard_names_nobody() {
+    let site = Site::new("ours");
+    for (shown, good) in [("pbx.voice.test", true), ("*.voice.test", false)] {
+        let mut bench = Bench::secure(&site, "proxy = \"sip:pbx.voice.test:5061;transport=tls\"", "");
+        bench.zone = Some(Zone::default().with("pbx.voice.test", a("127.0.0.1")));
+        bench.put(PROXY, site.server(&[shown]));
+        bench.place("user1", "user2", INVITE);
+        bench.pass(8 * SECOND);
+        assert_eq!(bench.count(PROXY, "INVITE") > 0, good, "{shown}: {:?}", bench.log);
+        assert_eq!(
+            bench.log.iter().any(|line| line.contains("not valid for name")),
+            !good,
+            "{:?}",
+            bench.log
+        );
+    }
 }
 
 #[test]
