@@ -12,6 +12,7 @@ mod params;
 mod parse;
 #[cfg(test)]
 mod property;
+mod scan;
 mod status;
 mod uri;
 mod via;
@@ -24,6 +25,7 @@ pub use name::Name;
 pub use name_addr::NameAddr;
 pub use params::Params;
 pub use parse::{MAX_HEADERS, MAX_MESSAGE, Rejected, parse};
+pub(crate) use scan::{is_token_byte, trim};
 pub use status::Status;
 pub(crate) use uri::unescape;
 pub use uri::{Host, Scheme, Uri, escape_user};
@@ -82,19 +84,4 @@ impl<'a> Deref for Response<'a> {
     fn deref(&self) -> &Head<'a> {
         &self.head
     }
-}
-
-/// White space inside a header field's value; CR and LF occur there only as part of a fold.
-pub(crate) fn is_lws(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
-}
-
-/// The value without white space around it.
-pub(crate) fn trim(value: &str) -> &str {
-    value.trim_matches(is_lws)
-}
-
-/// Whether a byte may stand in a token (RFC 3261 §25.1).
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }

@@ -1,6 +1,9 @@
 //! What requests and responses have in common: header fields and body.
 
+use smallvec::SmallVec;
+
 use super::params::split_values;
+use super::scan::cut;
 use super::{CSeq, Fault, MAX_HEADERS, Name, NameAddr, Via, trim};
 
 /// One header line: where its name and value lie. Offsets fit, since a message has at most 65535 bytes.
@@ -13,30 +16,34 @@ pub(super) struct Field {
     pub(super) value_end: u16,
 }
 
-const NO_FIELD: Field = Field { name: Name::Other, name_start: 0, name_end: 0, value_start: 0, value_end: 0 };
+/// So many lines are found without allocating.
+const USUAL: usize = 32;
 
 /// The header lines of a message, in the order in which they were sent.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     pub(super) text: &'a str,
-    table: [Field; MAX_HEADERS],
-    count: usize,
+    table: SmallVec<[Field; USUAL]>,
+    /// For each name the place of its first line, counted from one; 0 where there is none.
+    firsts: [u8; Name::COUNT],
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, table: [NO_FIELD; MAX_HEADERS], count: 0 }
+        Self { text, table: SmallVec::new(), firsts: [0; Name::COUNT] }
     }
 
     pub(super) fn push(&mut self, field: Field) -> Result<(), Fault> {
-        let slot = self.table.get_mut(self.count).ok_or(Fault::TooManyHeaders(MAX_HEADERS))?;
-        *slot = field;
-        self.count += 1;
+        if self.table.len() >= MAX_HEADERS {
+            return Err(Fault::TooManyHeaders(MAX_HEADERS));
+        }
+        self.table.push(field);
+        // Lossless: there are at most 128 lines.
+        let place = self.table.len() as u8;
+        if let Some(first) = self.firsts.get_mut(field.name as usize).filter(|first| **first == 0) {
+            *first = place;
+        }
         Ok(())
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Field> {
-        self.table.iter().take(self.count)
     }
 
     fn value(&self, field: &Field) -> &'a str {
@@ -47,12 +54,19 @@ impl<'a> Fields<'a> {
         self.text.get(usize::from(field.name_start)..usize::from(field.name_end)).unwrap_or_default()
     }
 
+    /// The line of the first field of this name, and those behind it.
+    fn since_first(&self, name: Name) -> &[Field] {
+        let place = self.firsts.get(name as usize).copied().unwrap_or(0);
+        let start = usize::from(place).checked_sub(1);
+        start.and_then(|start| self.table.get(start..)).unwrap_or_default()
+    }
+
     pub(super) fn first(&self, name: Name) -> Option<&'a str> {
-        self.all().find(|field| field.name == name).map(|field| self.value(field))
+        self.since_first(name).first().map(|field| self.value(field))
     }
 
     pub(super) fn lines(&self, name: Name) -> impl Iterator<Item = &'a str> {
-        self.all().filter(move |field| field.name == name).map(|field| self.value(field))
+        self.since_first(name).iter().filter(move |field| field.name == name).map(|field| self.value(field))
     }
 }
 
@@ -94,18 +108,19 @@ impl<'a> Head<'a> {
 
     /// The value of the first line with this name, in any case; for names that [`Name`] does not have.
     pub fn other(&self, name: &str) -> Option<&'a str> {
-        let found = self.fields.all().find(|field| self.fields.name(field).eq_ignore_ascii_case(name))?;
+        let found =
+            self.fields.table.iter().find(|field| self.fields.name(field).eq_ignore_ascii_case(name))?;
         Some(self.fields.value(found))
     }
 
     /// How many header lines there are.
     pub fn header_count(&self) -> usize {
-        self.fields.count
+        self.fields.table.len()
     }
 
     /// All header lines: name, its text as it was sent, value.
     pub fn all(&self) -> impl Iterator<Item = (Name, &'a str, &'a str)> {
-        self.fields.all().map(|field| (field.name, self.fields.name(field), self.fields.value(field)))
+        self.fields.table.iter().map(|field| (field.name, self.fields.name(field), self.fields.value(field)))
     }
 
     /// The first `Contact` that is a name-addr.
@@ -121,12 +136,12 @@ impl<'a> Head<'a> {
     /// Whether a list header field names this token, in any case.
     pub fn has_token(&self, name: Name, token: &str) -> bool {
         self.values(name)
-            .any(|value| trim(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(token))
+            .any(|value| trim(cut(value, b';').map_or(value, |(front, _)| front)).eq_ignore_ascii_case(token))
     }
 
     /// The media type of the body, without parameters.
     pub fn content_type(&self) -> Option<&'a str> {
-        self.first(Name::ContentType).map(|value| trim(value.split(';').next().unwrap_or_default()))
+        self.first(Name::ContentType).map(|value| trim(cut(value, b';').map_or(value, |(front, _)| front)))
     }
 
     /// Whether the body is a description of media (RFC 8866).

@@ -12,6 +12,9 @@ macro_rules! names {
         }
 
         impl Name {
+            /// How many there are.
+            pub(super) const COUNT: usize = Name::Other as usize + 1;
+
             /// The name as it is written; empty for [`Name::Other`].
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -84,11 +87,12 @@ impl Name {
             return Self::compact(letter.to_ascii_lowercase());
         }
         let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        Self::candidates(name.len(), first)
-            .iter()
-            .copied()
-            .find(|candidate| candidate.as_str().as_bytes().eq_ignore_ascii_case(name))
-            .unwrap_or(Name::Other)
+        let candidates = Self::candidates(name.len(), first);
+        // Nearly all write them as the RFCs do.
+        let found = candidates.iter().find(|candidate| candidate.as_str().as_bytes() == name).or_else(|| {
+            candidates.iter().find(|candidate| candidate.as_str().as_bytes().eq_ignore_ascii_case(name))
+        });
+        found.copied().unwrap_or(Name::Other)
     }
 
     fn compact(letter: u8) -> Self {

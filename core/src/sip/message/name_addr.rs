@@ -14,6 +14,7 @@ pub struct NameAddr<'a> {
     pub uri: Uri<'a>,
     /// The header parameters (not those of the URI).
     pub params: Params<'a>,
+    tag: Option<&'a str>,
 }
 
 impl<'a> NameAddr<'a> {
@@ -23,31 +24,39 @@ impl<'a> NameAddr<'a> {
         let raw = trim(value);
         let (display, rest) = display_name(raw)?;
         let (uri, rest) = match rest.strip_prefix('<') {
-            Some(inside) => inside.split_once('>').ok_or(Fault::BadNameAddr)?,
+            Some(inside) => {
+                let (uri, behind) = Uri::before_bracket(inside)?;
+                (uri, behind.strip_prefix('>').ok_or(Fault::BadNameAddr)?)
+            }
             None => {
-                let end = rest.find(';').unwrap_or(rest.len());
+                let end = memchr::memchr(b';', rest.as_bytes()).unwrap_or(rest.len());
                 let (uri, rest) = rest.split_at_checked(end).ok_or(Fault::BadNameAddr)?;
-                if uri.contains([',', '?']) {
+                if memchr::memchr2(b',', b'?', uri.as_bytes()).is_some() {
                     return Err(Fault::BadNameAddr);
                 }
-                (trim(uri), rest)
+                (Uri::parse(trim(uri))?, rest)
             }
         };
-        let uri = Uri::parse(uri)?;
         let rest = trim(rest);
         // A semicolon with nothing behind it means nothing; whoever repeats the value may add a parameter to it.
         let raw = if rest == ";" { trim(raw.strip_suffix(';').unwrap_or(raw)) } else { raw };
+        let mut tag = None;
         let params = match rest.strip_prefix(';') {
-            Some(params) => Params::new(params).check()?,
+            Some(params) => Params::new(params).check(|name, value| {
+                if tag.is_none() && name.eq_ignore_ascii_case("tag") {
+                    tag = Some(value);
+                }
+            })?,
             None if rest.is_empty() => Params::default(),
             None => return Err(Fault::BadNameAddr),
         };
-        Ok(Self { raw, display, uri, params })
+        let tag = tag.flatten().filter(|tag| !tag.is_empty());
+        Ok(Self { raw, display, uri, params, tag })
     }
 
     /// The `tag` parameter.
     pub fn tag(&self) -> Option<&'a str> {
-        self.params.value("tag").filter(|tag| !tag.is_empty())
+        self.tag
     }
 
     /// The value up to its parameters.
@@ -69,7 +78,7 @@ fn display_name(raw: &str) -> Result<(Option<&str>, &str), Fault> {
         let rest = trim(rest);
         return if rest.starts_with('<') { Ok((Some(display), rest)) } else { Err(Fault::BadNameAddr) };
     }
-    let Some(bracket) = raw.find('<') else { return Ok((None, raw)) };
+    let Some(bracket) = memchr::memchr(b'<', raw.as_bytes()) else { return Ok((None, raw)) };
     let (display, rest) = raw.split_at_checked(bracket).ok_or(Fault::BadNameAddr)?;
     let display = trim(display);
     // UTF-8 in an unquoted display name is against the grammar but common, and harmless.

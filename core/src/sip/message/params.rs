@@ -1,6 +1,7 @@
 //! Parameters: `;name=value;flag` behind a URI, a name-addr or a Via value.
 
-use super::{Fault, trim};
+use super::scan::is_param_stop;
+use super::{Fault, is_token_byte, trim};
 
 /// A parameter list as it was sent, without the first semicolon. Names compare without case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,14 +20,14 @@ impl<'a> Params<'a> {
 
     /// Names and values in order; values without their quotes.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        split_outside_quotes(self.0, b';').filter_map(|param| {
-            let param = trim(param);
-            let (name, value) = match param.split_once('=') {
-                Some((name, value)) => (trim(name), Some(unquoted(trim(value)))),
-                None => (param, None),
-            };
-            (!name.is_empty()).then_some((name, value))
+        let mut rest = Some(self.0);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let param = Param::plain(text).unwrap_or_else(|| Param::first(text));
+            rest = param.rest;
+            Some((param.name, param.value.map(unquoted)))
         })
+        .filter(|(name, _)| !name.is_empty())
     }
 
     /// The parameter of this name: `None` when it is not there, `Some(None)` when it has no value.
@@ -40,23 +41,96 @@ impl<'a> Params<'a> {
     }
 
     /// Refuses empty parameters, names that are no tokens, open quotes, and white space or control characters without
-    /// quotes: an answer could not repeat them as they are.
-    pub(crate) fn check(self) -> Result<Self, Fault> {
-        if self.0.is_empty() {
-            return Ok(self);
-        }
-        for param in split_outside_quotes(self.0, b';') {
-            let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(trim(v))));
-            let name = trim(name);
-            let readable =
-                !name.is_empty() && name.bytes().all(|b| super::is_token_byte(b) || b == b'[' || b == b']');
-            let plain = |v: &str| v.starts_with('"') || !v.bytes().any(|b| b <= b' ' || b == 0x7f);
-            let sound = value.is_none_or(|v| !v.is_empty() && plain(v) && quotes_are_closed(v));
-            if !readable || !sound {
+    /// quotes: an answer could not repeat them as they are. `each` is shown every parameter, as [`iter`](Self::iter) does.
+    pub(crate) fn check(self, mut each: impl FnMut(&'a str, Option<&'a str>)) -> Result<Self, Fault> {
+        let mut rest = Some(self.0).filter(|text| !text.is_empty());
+        while let Some(text) = rest {
+            let param = Param::plain(text).unwrap_or_else(|| Param::first(text));
+            let readable = |b: u8| is_token_byte(b) || b == b'[' || b == b']';
+            let sound = param.is_plain || param.value.is_none_or(is_value);
+            if param.name.is_empty() || !param.name.bytes().all(readable) || !sound {
                 return Err(Fault::BadParameter);
             }
+            each(param.name, param.value.map(unquoted));
+            rest = param.rest;
         }
         Ok(self)
+    }
+}
+
+/// One parameter, its value still in its quotes, and what stands behind it.
+struct Param<'a> {
+    name: &'a str,
+    value: Option<&'a str>,
+    rest: Option<&'a str>,
+    /// There are no quotes and no white space, and a value is not empty.
+    is_plain: bool,
+}
+
+impl<'a> Param<'a> {
+    /// Reads one without quotes and white space, as nearly all are.
+    #[inline]
+    fn plain(text: &'a str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let stop = |from: usize| {
+            let length = bytes.get(from..)?.iter().position(|byte| is_param_stop(*byte));
+            Some(length.map_or(bytes.len(), |length| from + length))
+        };
+        let mut end = stop(0)?;
+        let name = text.get(..end)?;
+        let mut value = None;
+        if bytes.get(end) == Some(&b'=') {
+            let start = end + 1;
+            end = stop(start)?;
+            // Only the first equals sign ends the name.
+            while bytes.get(end) == Some(&b'=') {
+                end = stop(end + 1)?;
+            }
+            value = Some(text.get(start..end)?);
+        }
+        if value == Some("") || !matches!(bytes.get(end), None | Some(b';')) {
+            return None;
+        }
+        Some(Self { name, value, rest: text.get(end + 1..), is_plain: true })
+    }
+
+    fn first(text: &'a str) -> Self {
+        let (mut quoted, mut escaped) = (false, false);
+        let (mut equals, mut end) = (None, text.len());
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'=' if equals.is_none() => {
+                    equals = Some(at);
+                    escaped = false;
+                }
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b';' if !quoted => {
+                    end = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let part = |from: usize, to: usize| trim(text.get(from..to).unwrap_or_default());
+        Self {
+            name: part(0, equals.unwrap_or(end)),
+            value: equals.map(|equals| part(equals + 1, end)),
+            rest: text.get(end + 1..),
+            is_plain: false,
+        }
+    }
+}
+
+fn is_value(value: &str) -> bool {
+    match value.as_bytes() {
+        [] => false,
+        [b'"', ..] => quotes_are_closed(value),
+        bytes => {
+            let has_quotes = bytes.contains(&b'"');
+            !bytes.iter().any(|b| *b <= b' ' || *b == 0x7f) && (!has_quotes || quotes_are_closed(value))
+        }
     }
 }
 
@@ -104,9 +178,10 @@ fn split(text: &str, separator: u8, brackets: bool) -> impl Iterator<Item = &str
 }
 
 fn separator_in(text: &str, separator: u8, brackets: bool) -> Option<usize> {
-    let special = text.as_bytes().contains(&b'"') || (brackets && text.as_bytes().contains(&b'<'));
-    if !special {
-        return memchr::memchr(separator, text.as_bytes());
+    let first = memchr::memchr(separator, text.as_bytes())?;
+    let before = text.as_bytes().get(..first).unwrap_or_default();
+    if !before.iter().any(|byte| *byte == b'"' || (brackets && *byte == b'<')) {
+        return Some(first);
     }
     let (mut quoted, mut escaped, mut inside) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -141,9 +216,9 @@ mod tests {
     #[test]
     fn an_empty_parameter_an_open_quote_or_a_value_of_several_words_is_refused() {
         for bad in [";", "a;;b", "a=\"x", "=1", "a=", "a b=1", "a=b c", "a=\0\0", "a=b\r\n c", "a=\x7f"] {
-            assert_eq!(Params::new(bad).check(), Err(Fault::BadParameter), "{bad}");
+            assert_eq!(Params::new(bad).check(|_, _| {}), Err(Fault::BadParameter), "{bad}");
         }
-        assert!(Params::new("").check().is_ok());
-        assert!(Params::new(" tag = 98asjd8").check().is_ok());
+        assert!(Params::new("").check(|_, _| {}).is_ok());
+        assert!(Params::new(" tag = 98asjd8").check(|_, _| {}).is_ok());
     }
 }

@@ -1,10 +1,8 @@
 //! One pass over the bytes finds the lines; what every message must have is then read and verified.
 
 use super::head::{Field, Fields};
-use super::{
-    CSeq, Fault, Head, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, is_lws,
-    is_token_byte, trim,
-};
+use super::scan::{cut, cut_at_lws, is_lws, is_token, is_token_byte, number};
+use super::{CSeq, Fault, Head, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, trim};
 
 /// The longest message: what one UDP datagram can carry.
 pub const MAX_MESSAGE: usize = 65_535;
@@ -57,13 +55,8 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     }
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let bytes = bytes.get(start..).unwrap_or_default();
-    let split = split_head(bytes);
-    let (text, unreadable) = readable(split.head);
-    let mut fields = Fields::new(text);
-    let (line, lines) = read_lines(text, &mut fields);
-    let start = start_line(line).map_err(Rejected::hopeless)?;
-    let fault = unreadable.or(split.fault).or(lines.err());
-    match start {
+    let Lines { first, fields, split, fault } = Lines::sound(bytes).unwrap_or_else(|| Lines::faulty(bytes));
+    match start_line(first).map_err(Rejected::hopeless)? {
         StartLine::Request { method, uri, faults } => request(method, uri, fields, &split, fault.or(faults)),
         StartLine::Response { status, reason } => {
             let head = fault.map_or_else(|| head(&fields, &split), Err);
@@ -111,18 +104,37 @@ fn request_uri(text: &str) -> Result<Uri<'_>, Fault> {
 
 struct Split<'a> {
     whole: &'a [u8],
-    head: &'a [u8],
     body: &'a [u8],
+}
+
+/// The lines of a head: the start line, the header fields up to the first fault, and what follows.
+struct Lines<'a> {
+    first: &'a str,
+    fields: Fields<'a>,
+    split: Split<'a>,
     fault: Option<Fault>,
 }
 
-/// Finds the empty line.
-fn split_head(bytes: &[u8]) -> Split<'_> {
-    match memchr::memmem::find(bytes, b"\r\n\r\n").and_then(|end| bytes.split_at_checked(end + 2)) {
-        Some((head, rest)) => {
-            Split { whole: bytes, head, body: rest.get(2..).unwrap_or_default(), fault: None }
-        }
-        None => Split { whole: bytes, head: bytes, body: &[], fault: Some(Fault::NoEnd) },
+impl<'a> Lines<'a> {
+    /// Reads a message that is text as a whole and without fault, as nearly all are, in one pass.
+    fn sound(bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut fields = Fields::new(text);
+        let (first, end) = read_lines(text, &mut fields);
+        let body = bytes.get(end.ok()??..)?;
+        Some(Self { first, fields, split: Split { whole: bytes, body }, fault: None })
+    }
+
+    /// Reads any other: the body may be anything, and of a faulty head the first fault counts.
+    fn faulty(bytes: &'a [u8]) -> Self {
+        let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 2);
+        let (head, rest) = end.and_then(|end| bytes.split_at_checked(end)).unwrap_or((bytes, &[]));
+        let (text, unreadable) = readable(head);
+        let mut fields = Fields::new(text);
+        let (first, lines) = read_lines(text, &mut fields);
+        let unended = if end.is_none() { Some(Fault::NoEnd) } else { None };
+        let split = Split { whole: bytes, body: rest.get(2..).unwrap_or_default() };
+        Self { first, fields, split, fault: unreadable.or(unended).or(lines.err()) }
     }
 }
 
@@ -138,8 +150,9 @@ fn readable(head: &[u8]) -> (&str, Option<Fault>) {
     (text.unwrap_or_default(), Some(Fault::NotUtf8))
 }
 
-/// Returns the start line and fills the table with the header lines, up to the first fault.
-fn read_lines<'a>(text: &'a str, fields: &mut Fields<'a>) -> (&'a str, Result<(), Fault>) {
+/// Returns the start line and fills the table with the header lines, up to the first fault or the empty line; where what
+/// follows that starts, if there is one.
+fn read_lines<'a>(text: &'a str, fields: &mut Fields<'a>) -> (&'a str, Result<Option<usize>, Fault>) {
     let (first, mut at) = match line_at(text, 0) {
         Ok(Some(end)) => (text.get(..end).unwrap_or_default(), end + 2),
         Ok(None) => (text, text.len()),
@@ -147,6 +160,9 @@ fn read_lines<'a>(text: &'a str, fields: &mut Fields<'a>) -> (&'a str, Result<()
     };
     let bytes = text.as_bytes();
     while at < text.len() {
+        if bytes.get(at..at + 2) == Some(b"\r\n") {
+            return (first, Ok(Some(at + 2)));
+        }
         let start = at;
         let mut end;
         loop {
@@ -165,7 +181,7 @@ fn read_lines<'a>(text: &'a str, fields: &mut Fields<'a>) -> (&'a str, Result<()
             return (first, Err(fault));
         }
     }
-    (first, Ok(()))
+    (first, Ok(None))
 }
 
 /// Where the line that starts at `at` ends; `None` when nothing ends it.
@@ -179,16 +195,17 @@ fn line_at(text: &str, at: usize) -> Result<Option<usize>, Fault> {
 }
 
 fn read_field<'a>(text: &'a str, start: usize, end: usize, fields: &mut Fields<'a>) -> Result<(), Fault> {
-    let line = text.get(start..end).unwrap_or_default();
-    let colon = memchr::memchr(b':', line.as_bytes()).ok_or(Fault::BadHeader)?;
-    let name = line.get(..colon).unwrap_or_default().trim_end_matches([' ', '\t']);
-    if name.is_empty() || !name.bytes().all(is_token_byte) {
+    let line = text.get(start..end).unwrap_or_default().as_bytes();
+    let length = line.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(line.len());
+    let (name, rest) = line.split_at_checked(length).unwrap_or_default();
+    let space = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(rest.len());
+    if name.is_empty() || rest.get(space) != Some(&b':') {
         return Err(Fault::BadHeader);
     }
-    let value = line.get(colon + 1..).unwrap_or_default();
-    let value_start = start + colon + 1 + (value.len() - value.trim_start_matches(is_lws).len());
-    let value_end = (start + colon + 1 + value.trim_end_matches(is_lws).len()).max(value_start);
-    let known = Name::of(name.as_bytes());
+    let value = rest.get(space + 1..).unwrap_or_default();
+    let value_start = start + length + space + 1 + value.iter().take_while(|byte| is_lws(**byte)).count();
+    let value_end = (end - value.iter().rev().take_while(|byte| is_lws(**byte)).count()).max(value_start);
+    let known = Name::of(name);
     if let Some(text) = known.singleton()
         && fields.first(known).is_some()
     {
@@ -198,7 +215,7 @@ fn read_field<'a>(text: &'a str, start: usize, end: usize, fields: &mut Fields<'
     fields.push(Field {
         name: known,
         name_start: start as u16,
-        name_end: (start + name.len()) as u16,
+        name_end: (start + length) as u16,
         value_start: value_start as u16,
         value_end: value_end as u16,
     })
@@ -206,20 +223,21 @@ fn read_field<'a>(text: &'a str, start: usize, end: usize, fields: &mut Fields<'
 
 fn start_line(line: &str) -> Result<StartLine<'_>, Fault> {
     if let Some(rest) = line.strip_prefix("SIP/2.0 ") {
-        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-        let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-        let code = if digits { code.parse().ok() } else { None };
-        let status = code.and_then(Status::new).ok_or(Fault::BadStatus)?;
-        return Ok(StartLine::Response { status, reason });
+        let (code, reason) = cut(rest, b' ').unwrap_or((rest, ""));
+        let code = if code.len() == 3 { number(code) } else { None };
+        let status = code.and_then(|code| u16::try_from(code).ok()).and_then(Status::new);
+        return Ok(StartLine::Response { status: status.ok_or(Fault::BadStatus)?, reason });
     }
-    let (method, rest) = line.split_once(' ').ok_or(Fault::BadStartLine)?;
-    if method.is_empty() || !method.bytes().all(is_token_byte) {
+    let (method, rest) = cut(line, b' ').ok_or(Fault::BadStartLine)?;
+    if !is_token(method) {
         return Err(Fault::BadStartLine);
     }
-    let (uri, version) = rest.rsplit_once(' ').ok_or(Fault::BadStartLine)?;
+    let space = memchr::memrchr(b' ', rest.as_bytes()).ok_or(Fault::BadStartLine)?;
+    let (uri, version) = rest.split_at_checked(space).ok_or(Fault::BadStartLine)?;
     let faults = match version {
-        v if v.eq_ignore_ascii_case("SIP/2.0") => None,
-        v if v.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/")) => Some(Fault::BadVersion),
+        " SIP/2.0" => None,
+        v if v.eq_ignore_ascii_case(" SIP/2.0") => None,
+        v if v.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(" SIP/")) => Some(Fault::BadVersion),
         _ => Some(Fault::BadStartLine),
     };
     Ok(StartLine::Request { method: Method::of(method), uri, faults })
@@ -279,15 +297,9 @@ fn contact(line: &str) -> Result<(), Fault> {
 }
 
 fn cseq(value: &str) -> Option<CSeq<'_>> {
-    let (number, method) = value.split_once(is_lws)?;
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let method = trim(method);
-    if method.is_empty() || !method.bytes().all(is_token_byte) {
-        return None;
-    }
-    Some(CSeq { number: number.parse().ok()?, method: Method::of(method) })
+    let (digits, method) = cut_at_lws(value)?;
+    let (number, method) = (number(digits)?, trim(method));
+    if is_token(method) { Some(CSeq { number, method: Method::of(method) }) } else { None }
 }
 
 fn body<'a>(fields: &Fields<'a>, rest: &'a [u8]) -> Result<&'a [u8], Fault> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::scan::{cut, is_barred_in_uri, is_host_byte, is_uri_stop, number};
 use super::{Fault, Params};
 
 /// The scheme of a URI.
@@ -44,12 +45,11 @@ impl<'a> Host<'a> {
             return address.parse().ok().or_else(|| three_colons(address)).map(Host::V6).ok_or(Fault::BadUri);
         }
         if text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
-            && let Ok(address) = text.parse()
+            && let Some(address) = v4(text)
         {
             return Ok(Host::V4(address));
         }
-        let readable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        if text.is_empty() || !text.bytes().all(readable) {
+        if text.is_empty() || !text.bytes().all(is_host_byte) {
             return Err(Fault::BadUri);
         }
         Ok(Host::Name(text))
@@ -72,6 +72,18 @@ impl<'a> Host<'a> {
             _ => false,
         }
     }
+}
+
+/// Four numbers up to 255, without leading zeros; quicker than the standard library, which reads them by the letter.
+fn v4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0u8; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part =
+            parts.next().filter(|part| part.len() <= 3 && (part.len() == 1 || !part.starts_with('0')))?;
+        *octet = number(part).and_then(|number| u8::try_from(number).ok())?;
+    }
+    if parts.next().is_none() { Some(octets.into()) } else { None }
 }
 
 /// The address whose grammar in RFC 3261 lets a third colon stand before an IPv4 address at its end (RFC 5118 §4.10).
@@ -105,29 +117,41 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads a URI. White space, control characters, angle brackets and quotes are refused.
     pub fn parse(text: &'a str) -> Result<Self, Fault> {
-        if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || matches!(byte, b'<' | b'>' | b'"')) {
-            return Err(Fault::BadUri);
+        match Self::before_bracket(text)? {
+            (uri, "") => Ok(uri),
+            _ => Err(Fault::BadUri),
         }
-        let (scheme, rest) = text.split_once(':').ok_or(Fault::BadUri)?;
-        let kind = match scheme {
-            s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
-            s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
-            s if s.eq_ignore_ascii_case("tel") => Scheme::Tel,
+    }
+
+    /// Reads a URI that ends where the text does, or before a closing angle bracket; what stands from there on.
+    #[inline]
+    pub(super) fn before_bracket(text: &'a str) -> Result<(Self, &'a str), Fault> {
+        let colon = text.bytes().position(|byte| byte == b':').ok_or(Fault::BadUri)?;
+        let scheme = text.get(..colon).unwrap_or_default();
+        let kind = match scheme.len() {
+            3 if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            4 if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            3 if scheme.eq_ignore_ascii_case("tel") => Scheme::Tel,
             _ => Scheme::Other,
         };
         match kind {
-            Scheme::Sip | Scheme::Sips => Self::sip(text, kind, rest),
-            Scheme::Tel | Scheme::Other => Self::opaque(text, kind, scheme, rest),
+            Scheme::Sip | Scheme::Sips => Self::sip(text, kind, colon + 1),
+            Scheme::Tel | Scheme::Other => {
+                let end = memchr::memchr(b'>', text.as_bytes()).unwrap_or(text.len());
+                let (uri, behind) = text.split_at_checked(end).ok_or(Fault::BadUri)?;
+                let rest = uri.get(colon + 1..).ok_or(Fault::BadUri)?;
+                Ok((Self::opaque(uri, kind, scheme, rest)?, behind))
+            }
         }
     }
 
     fn opaque(raw: &'a str, kind: Scheme, scheme: &str, rest: &'a str) -> Result<Self, Fault> {
         let named = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-        if !named || rest.is_empty() {
+        if !named || rest.is_empty() || rest.bytes().any(is_barred_in_uri) {
             return Err(Fault::BadUri);
         }
-        let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (number, params) = cut(rest, b';').unwrap_or((rest, ""));
         let user = (kind == Scheme::Tel).then_some(number);
         let params = Params::new(if kind == Scheme::Tel { params } else { "" });
         Ok(Self {
@@ -142,30 +166,32 @@ impl<'a> Uri<'a> {
         })
     }
 
-    fn sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Self, Fault> {
-        let (user, password, rest) = match rest.split_once('@') {
-            Some((userinfo, rest)) => {
-                let (user, password) = match userinfo.split_once(':') {
-                    Some((user, password)) => (user, Some(password)),
-                    None => (userinfo, None),
-                };
-                if user.is_empty() || !escapes_are_whole(userinfo) {
-                    return Err(Fault::BadUri);
-                }
-                (Some(user), password, rest)
+    fn sip(text: &'a str, scheme: Scheme, start: usize) -> Result<(Self, &'a str), Fault> {
+        let marks = Marks::of(text.as_bytes(), start)?;
+        let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        let (mut user, mut password, mut host_start) = (None, None, start);
+        if let Some(at) = marks.at {
+            let end = marks.password.unwrap_or(at);
+            if end == start {
+                return Err(Fault::BadUri);
             }
-            None => (None, None, rest),
-        };
-        let (rest, headers) = match rest.split_once('?') {
-            Some((rest, headers)) => (rest, Some(headers)),
-            None => (rest, None),
-        };
-        let (hostport, params) = rest.split_once(';').unwrap_or((rest, ""));
-        let (host, port) = host_and_port(hostport)?;
-        if !escapes_are_whole(rest) {
-            return Err(Fault::BadUri);
+            user = Some(part(start, end));
+            password = marks.password.map(|colon| part(colon + 1, at));
+            host_start = at + 1;
         }
-        Ok(Self { raw, scheme, user, password, host, port, params: Params::new(params), headers })
+        let end = marks.headers.unwrap_or(marks.end);
+        let host_end = marks.params.unwrap_or(end);
+        if marks.has_escapes {
+            let userinfo = marks.at.map_or("", |at| part(start, at));
+            if !escapes_are_whole(userinfo) || !escapes_are_whole(part(host_start, end)) {
+                return Err(Fault::BadUri);
+            }
+        }
+        let (host, port) = host_and_port(part(host_start, host_end))?;
+        let headers = marks.headers.map(|mark| part(mark + 1, marks.end));
+        let params = Params::new(marks.params.map_or("", |params| part(params + 1, end)));
+        let uri = Self { raw: part(0, marks.end), scheme, user, password, host, port, params, headers };
+        Ok((uri, part(marks.end, text.len())))
     }
 
     /// The user part with its escapes resolved, once.
@@ -215,19 +241,64 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// Where what means something stands in a SIP URI.
+#[derive(Default)]
+struct Marks {
+    /// The first `@`.
+    at: Option<usize>,
+    /// The first `:` before it.
+    password: Option<usize>,
+    /// The first `;` behind it, before any `?`.
+    params: Option<usize>,
+    /// The first `?` behind it.
+    headers: Option<usize>,
+    /// Whether there is any `%`.
+    has_escapes: bool,
+    /// Where the URI ends: before `>`, or with the text.
+    end: usize,
+}
+
+impl Marks {
+    fn of(text: &[u8], start: usize) -> Result<Self, Fault> {
+        let mut marks = Marks { end: text.len(), ..Marks::default() };
+        let mut colon = None;
+        let mut at = start;
+        while let Some(length) = text.get(at..).and_then(|rest| rest.iter().position(|b| is_uri_stop(*b))) {
+            at += length;
+            match text.get(at) {
+                Some(b'%') => marks.has_escapes = true,
+                Some(b':') => colon = colon.or(Some(at)),
+                Some(b';') if marks.headers.is_none() => marks.params = marks.params.or(Some(at)),
+                Some(b'?') => marks.headers = marks.headers.or(Some(at)),
+                Some(b'@') if marks.at.is_none() => {
+                    marks.at = Some(at);
+                    marks.password = colon;
+                    (marks.params, marks.headers) = (None, None);
+                }
+                Some(b';' | b'@') => {}
+                Some(b'>') => {
+                    marks.end = at;
+                    break;
+                }
+                _ => return Err(Fault::BadUri),
+            }
+            at += 1;
+        }
+        Ok(marks)
+    }
+}
+
 /// Splits `host[:port]`, with IPv6 references.
 pub(super) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), Fault> {
-    let colon = match text.rfind(']') {
-        Some(bracket) => text.get(bracket..).and_then(|rest| rest.find(':')).map(|at| at + bracket),
-        None => text.find(':'),
-    };
-    let Some((host, port)) = colon.and_then(|at| text.split_at_checked(at)) else {
+    let bytes = text.as_bytes();
+    let bracket = if bytes.first() == Some(&b'[') { memchr::memrchr(b']', bytes).unwrap_or(0) } else { 0 };
+    let behind = bytes.get(bracket..).unwrap_or_default();
+    let Some(colon) = behind.iter().position(|byte| *byte == b':').map(|at| at + bracket) else {
         return Ok((Host::parse(text)?, None));
     };
-    let digits =
-        port.get(1..).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
-    let port = digits.and_then(|digits| digits.parse().ok()).ok_or(Fault::BadUri)?;
-    Ok((Host::parse(host)?, Some(port)))
+    let port = text.get(colon + 1..).and_then(number).and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or(Fault::BadUri)?;
+    Ok((Host::parse(text.get(..colon).unwrap_or_default())?, Some(port)))
 }
 
 fn params_agree(mine: Params<'_>, theirs: Params<'_>) -> bool {

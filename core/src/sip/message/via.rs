@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use super::scan::{cut, cut_at_lws, is_lws, is_token};
 use super::uri::host_and_port;
-use super::{Fault, Host, Params, is_token_byte, trim};
+use super::{Fault, Host, Params, trim};
+
+const BAD: Fault = Fault::Malformed("Via");
 
 /// One Via value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,44 +22,57 @@ pub struct Via<'a> {
     /// The parameters.
     pub params: Params<'a>,
     branch: Option<&'a str>,
+    rport: Option<Option<u16>>,
 }
 
 impl<'a> Via<'a> {
     /// Reads one value.
     pub fn parse(value: &'a str) -> Result<Self, Fault> {
-        let (via, version) = Self::read(value)?;
-        via.params.check()?;
-        if version == "2.0" { Ok(via) } else { Err(Fault::Malformed("Via")) }
+        let (mut via, version) = Self::front(value)?;
+        let (mut branch, mut rport) = (None, None);
+        via.params.check(|name, value| match name.len() {
+            6 if branch.is_none() && name.eq_ignore_ascii_case("branch") => branch = Some(value),
+            5 if rport.is_none() && name.eq_ignore_ascii_case("rport") => rport = Some(value),
+            _ => {}
+        })?;
+        via.take(branch.flatten(), rport)?;
+        if version == "2.0" { Ok(via) } else { Err(BAD) }
     }
 
     /// Reads one value of which only the sender matters, since the request is refused: whatever is wrong with its
     /// parameters, and if it is of another version (§21.5.6).
     pub(super) fn of_refused(value: &'a str) -> Result<Self, Fault> {
-        Self::read(value).map(|(via, _)| via)
+        let (mut via, _) = Self::front(value)?;
+        via.take(via.params.value("branch"), via.params.get("rport"))?;
+        Ok(via)
     }
 
-    fn read(value: &'a str) -> Result<(Self, &'a str), Fault> {
-        let bad = Fault::Malformed("Via");
+    /// All but what the parameters say, and the version.
+    fn front(value: &'a str) -> Result<(Self, &'a str), Fault> {
         let raw = trim(value);
-        let (front, params) = raw.split_once(';').unwrap_or((raw, ""));
-        let params = Params::new(params);
-        let (name, rest) = front.split_once('/').ok_or(bad)?;
-        let (version, rest) = rest.split_once('/').ok_or(bad)?;
+        let (front, params) = cut(raw, b';').unwrap_or((raw, ""));
+        let (name, rest) = cut(front, b'/').ok_or(BAD)?;
+        let (version, rest) = cut(rest, b'/').ok_or(BAD)?;
         if !trim(name).eq_ignore_ascii_case("SIP") {
-            return Err(bad);
+            return Err(BAD);
         }
-        let rest = trim(rest);
-        let (transport, sent_by) = rest.split_once(super::is_lws).ok_or(bad)?;
-        if transport.is_empty() || !transport.bytes().all(is_token_byte) {
-            return Err(bad);
+        let (transport, sent_by) = cut_at_lws(trim(rest)).ok_or(BAD)?;
+        if !is_token(transport) {
+            return Err(BAD);
         }
-        let (host, port) = sent_by_of(trim(sent_by)).ok_or(bad)?;
-        let branch = params.value("branch");
+        let (host, port) = sent_by_of(trim(sent_by)).ok_or(BAD)?;
+        let params = Params::new(params);
+        Ok((Self { raw, transport, host, port, params, branch: None, rport: None }, trim(version)))
+    }
+
+    fn take(&mut self, branch: Option<&'a str>, rport: Option<Option<&'a str>>) -> Result<(), Fault> {
         // Not even in quotes: the answer could not repeat it as it is.
         if branch.is_some_and(|branch| branch.bytes().any(|byte| byte <= b' ' || byte == 0x7f)) {
-            return Err(bad);
+            return Err(BAD);
         }
-        Ok((Self { raw, transport, host, port, params, branch }, trim(version)))
+        self.branch = branch;
+        self.rport = rport.map(|value| value.and_then(|port| port.parse().ok()));
+        Ok(())
     }
 
     /// The `branch` parameter.
@@ -71,7 +87,7 @@ impl<'a> Via<'a> {
 
     /// `rport`: `None` when it is not there, `Some(None)` when it asks to be filled in.
     pub fn rport(&self) -> Option<Option<u16>> {
-        self.params.get("rport").map(|value| value.and_then(|port| port.parse().ok()))
+        self.rport
     }
 
     /// Whether the request came from elsewhere than this Via says, so that the response has to name the source (§18.2.1).
@@ -81,9 +97,9 @@ impl<'a> Via<'a> {
 }
 
 fn sent_by_of(text: &str) -> Option<(Host<'_>, Option<u16>)> {
-    if text.contains(super::is_lws) {
+    if text.bytes().any(is_lws) {
         // White space may stand around the colon; that is rare enough not to be read in place.
-        let (host, port) = text.split_once(':')?;
+        let (host, port) = cut(text, b':')?;
         return Some((Host::parse(trim(host)).ok()?, Some(trim(port).parse().ok()?)));
     }
     host_and_port(text).ok()

@@ -3,6 +3,7 @@
 use crate::mistakes::{self, Mistake};
 use std::net::SocketAddr;
 
+use super::scan::cut;
 use super::{Method, Name, NameAddr, Rejected, Request, Status, Via, trim};
 
 /// Appends one message to a buffer. No value that it is given can end its line: CR, LF and NUL become spaces.
@@ -108,10 +109,9 @@ impl<'o> Writer<'o> {
             push_value(self.out, via.raw);
             return;
         }
-        let front = via.raw.split(';').next().unwrap_or_default();
-        push_value(self.out, trim(front));
+        push_value(self.out, trim(cut(via.raw, b';').map_or(via.raw, |(front, _)| front)));
         for param in super::params::split_outside_quotes(via.params.raw(), b';') {
-            let name = trim(param.split('=').next().unwrap_or_default());
+            let name = trim(cut(param, b'=').map_or(param, |(name, _)| name));
             if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") || name.is_empty()
             {
                 continue;
