@@ -33,7 +33,7 @@ use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::config::Config;
 use crate::ident::{Ident, Key, Table};
-use crate::io::{Outbox, Reason, Wake};
+use crate::io::{Outbox, Reason, Sequence, Wake};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
 use crate::sip::resolve::{Families, Resolver};
@@ -323,6 +323,7 @@ impl Calls {
         happen: impl FnOnce(&mut Flow, &mut Desk<'_, '_>),
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
+        let before = outbox.enter(Some(sequence(key)));
         let was_in_progress = call.flow.is_in_progress();
         let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
         let (legs, departed, record) = (&mut self.legs, &mut self.departed, &mut call.record);
@@ -333,6 +334,7 @@ impl Calls {
             self.in_progress -= 1;
         }
         self.rename(now, key);
+        outbox.enter(before);
         let Some(call) = self.calls.get(key) else { return };
         if !call.flow.is_over() {
             let deadline = call.flow.deadline(&self.legs);
@@ -401,6 +403,11 @@ impl Calls {
             self.names.remove(&call.name);
         }
     }
+}
+
+/// The order that the messages of a call keep among each other, on either leg.
+fn sequence(key: Key<Call>) -> Sequence {
+    Sequence(key.to_bits() as u32)
 }
 
 impl Call {

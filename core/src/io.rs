@@ -22,6 +22,11 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
+/// Datagrams of one sequence leave in the order in which they were decided; between sequences order means nothing, so
+/// that a runtime can send together what goes together. There is one for each call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sequence(pub u32);
+
 /// A question to a name server, minted by core and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueryId(pub u64);
@@ -130,6 +135,8 @@ pub enum Output<'a> {
         socket: SocketId,
         /// Where to.
         to: SocketAddr,
+        /// Whose order it keeps; without one it keeps its place among all.
+        sequence: Option<Sequence>,
         /// What.
         bytes: &'a [u8],
     },
@@ -185,7 +192,7 @@ struct Span {
 
 #[derive(Debug)]
 enum Entry {
-    Datagram { socket: SocketId, to: SocketAddr, span: Span },
+    Datagram { socket: SocketId, to: SocketAddr, sequence: Option<Sequence>, span: Span },
     Connect { connection: ConnectionId, from: IpAddr, to: SocketAddr },
     Query { query: QueryId, server: SocketAddr, span: Span },
     QueryOver { query: QueryId },
@@ -204,6 +211,7 @@ pub struct Outbox {
     arena: Vec<u8>,
     entries: Vec<Entry>,
     next: usize,
+    sequence: Option<Sequence>,
 }
 
 impl Outbox {
@@ -243,8 +251,27 @@ impl Outbox {
     /// Appends a datagram that `write` appends to the arena, and returns its bytes.
     pub fn datagram(&mut self, socket: SocketId, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         let span = self.fill(write);
-        self.entries.push(Entry::Datagram { socket, to, span });
+        self.entries.push(Entry::Datagram { socket, to, sequence: self.sequence, span });
         self.arena.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// What is appended from now on is of this sequence; which it was before is returned.
+    pub(crate) fn enter(&mut self, sequence: Option<Sequence>) -> Option<Sequence> {
+        std::mem::replace(&mut self.sequence, sequence)
+    }
+
+    /// How many outputs there are, taken or not.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What was appended behind so many outputs turns out to be of this sequence.
+    pub(crate) fn enter_since(&mut self, length: usize, of: Sequence) {
+        for entry in self.entries.iter_mut().skip(length) {
+            if let Entry::Datagram { sequence, .. } = entry {
+                *sequence = Some(of);
+            }
+        }
     }
 
     /// Takes back the datagram that was appended last.
@@ -306,8 +333,8 @@ impl Outbox {
 fn view<'a>(arena: &'a [u8], entry: &'a Entry) -> Output<'a> {
     let bytes = |span: &Span| arena.get(span.start..span.end).unwrap_or_default();
     match entry {
-        Entry::Datagram { socket, to, span } => {
-            Output::Datagram { socket: *socket, to: *to, bytes: bytes(span) }
+        Entry::Datagram { socket, to, sequence, span } => {
+            Output::Datagram { socket: *socket, to: *to, sequence: *sequence, bytes: bytes(span) }
         }
         Entry::Connect { connection, from, to } => {
             Output::Connect { connection: *connection, from: *from, to: *to }

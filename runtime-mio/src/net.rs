@@ -2,6 +2,7 @@
 
 pub(crate) mod bound;
 mod connections;
+mod departures;
 mod dial;
 mod errors;
 pub(crate) mod event_loop;

@@ -124,6 +124,10 @@ impl Host for Service {
         self.watchdog
     }
 
+    fn turned(&mut self) {
+        log::flush();
+    }
+
     fn passed(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if tracing::enabled!(tracing::Level::TRACE) {
             tracing::trace!(%from, %to, message = %String::from_utf8_lossy(bytes), "SIP");

@@ -219,6 +219,7 @@ impl<'e> Net<'e> {
                 self.hand_in(input);
             }
         }
+        crate::log::flush();
     }
 
     /// Does what lies in the outbox.
@@ -226,7 +227,7 @@ impl<'e> Net<'e> {
         let mut outbox = std::mem::take(&mut self.outbox);
         while let Some(output) = outbox.pop() {
             match output {
-                Output::Datagram { socket, to, bytes } => self.send(socket, to, bytes),
+                Output::Datagram { socket, to, bytes, .. } => self.send(socket, to, bytes),
                 Output::Write { connection, bytes } => {
                     self.write(connection, bytes);
                 }

@@ -180,7 +180,7 @@ impl Bench {
         let mut then = Vec::new();
         while let Some(output) = outbox.pop() {
             match output {
-                Output::Datagram { socket, to, bytes } => {
+                Output::Datagram { socket, to, bytes, .. } => {
                     if self.unreachable.contains(&to) {
                         then.push(Then::Unreachable(socket, to));
                     }

@@ -2,7 +2,7 @@
 
 use super::leg::{Answering, Leg, LegEvent};
 use super::stack::Stack;
-use super::{Call, Calls};
+use super::{Call, Calls, sequence};
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
@@ -105,6 +105,7 @@ impl Calls {
             return;
         }
         let strays = self.endpoint.transactions.strays();
+        let said = outbox.len();
         let Some(told) = self.endpoint.transactions.response(now, response, outbox) else {
             if self.endpoint.transactions.strays() > strays {
                 outbox.report(Report::Stray(flow.remote()));
@@ -134,6 +135,8 @@ impl Calls {
             }
             return;
         };
+        // What the transaction acknowledged by itself stays before what the call goes on to say.
+        outbox.enter_since(said, sequence(call));
         self.turn(now, call, outbox, |flow, desk| {
             let event = desk.with(leg, |leg, stack| leg.response(told.key, response, stack));
             let Some(event) = event else { return };

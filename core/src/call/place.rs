@@ -9,7 +9,7 @@ use super::order::{CallName, Connecting, Party, Placing, Refusal};
 use super::record::Record;
 use super::refer::Refer;
 use super::stack::Stack;
-use super::{Call, Calls};
+use super::{Call, Calls, sequence};
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
@@ -67,6 +67,7 @@ impl Calls {
         let most = self.endpoint.config.limits.record_events;
         let fallback = self.endpoint.config.calls.refer_fallback;
         let (legs, endpoint) = (&mut self.legs, &mut self.endpoint);
+        let said = outbox.len();
         let call = self.calls.insert_with(|key| {
             let mut stack = Stack { now, outbox: &mut *outbox, endpoint };
             let leg = legs.insert_with(|leg| Leg::invite(leg, key, between, invitation, &mut stack));
@@ -90,6 +91,7 @@ impl Calls {
         });
         self.names.insert(name, call);
         self.in_progress += 1;
+        outbox.enter_since(said, sequence(call));
         self.turn(now, call, outbox, |_, _| {});
         self.calls.get(call).map_or(Ident::new(call, secret), Call::id)
     }

@@ -192,7 +192,7 @@ impl World {
 
     fn take(&mut self, output: Output<'_>) {
         match output {
-            Output::Datagram { socket, to, bytes } => {
+            Output::Datagram { socket, to, bytes, .. } => {
                 assert_eq!(socket, SocketId(0), "there is one socket");
                 self.hear(Way::Datagram(to), bytes);
             }

@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token, event};
 use super::Machine;
 use super::bound::Bound;
 use super::connections::{Arrival, Connections};
+use super::departures::{Departure, Departures};
 use super::queries::{Queries, Reply};
 use super::throttle::Throttle;
 use super::tokens::Source;
@@ -31,6 +32,8 @@ pub(crate) trait Host {
     fn pulse(&mut self) -> Option<Duration> {
         None
     }
+    /// A turn is over: everything that had come in is done. Nothing by default.
+    fn turned(&mut self) {}
     /// A datagram passes, in or out.
     fn passed(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]);
 }
@@ -47,6 +50,10 @@ const READ: usize = 64 * 1024;
 const INPUTS_AT_ONCE: usize = 64;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A turn that took in so much was one of many at once.
+const BUSY: usize = 24;
+/// How long more is let come in then.
+const GATHERING: Duration = Duration::from_micros(150);
 /// How long the last answers may take to be written, once the machine has drained.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -67,6 +74,8 @@ pub(crate) struct EventLoop {
     outbox: Outbox,
     /// Inputs handed in since the outbox was emptied last.
     inputs: usize,
+    /// Inputs handed in during this turn.
+    turn_inputs: usize,
     /// What came of doing what the machine said, to be told to it.
     news: VecDeque<Input<'static>>,
     arrivals: Arrivals,
@@ -109,6 +118,7 @@ impl EventLoop {
             now,
             outbox: Outbox::new(),
             inputs: 0,
+            turn_inputs: 0,
             news: VecDeque::new(),
             arrivals: Arrivals::new(),
             buffer: vec![0; READ].into_boxed_slice(),
@@ -138,11 +148,21 @@ impl EventLoop {
         first.into_iter().for_each(|input| self.hand_in(&mut driven, input));
         self.settle(&mut driven);
         while !self.drained {
+            self.gather();
             let timeout = self.timeout(driven.wake);
             self.wait(&mut events, timeout)?;
             self.turn(&events, &mut driven);
+            driven.host.turned();
         }
         self.bid_farewell(&mut events)
+    }
+
+    /// Under load, lets more come in before it is taken together: each turn, each system call and each wake-up of a peer
+    /// then serves more of it.
+    fn gather(&mut self) {
+        if std::mem::take(&mut self.turn_inputs) >= BUSY && self.unfinished.is_empty() {
+            std::thread::park_timeout(GATHERING);
+        }
     }
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -285,6 +305,7 @@ impl EventLoop {
             datagrams.iter().for_each(|datagram| driven.host.passed(datagram.from, own, datagram.bytes));
             if !datagrams.is_empty() {
                 self.inputs += datagrams.len();
+                self.turn_inputs += datagrams.len();
                 self.hand_in(driven, Input::Datagrams(&datagrams));
             }
             if rest == Rest::Nothing {
@@ -374,6 +395,7 @@ impl EventLoop {
     fn hand_in<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>, input: Input<'_>) {
         driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
         self.inputs += 1;
+        self.turn_inputs += 1;
         if self.inputs >= INPUTS_AT_ONCE {
             self.settle(driven);
         }
@@ -389,35 +411,32 @@ impl EventLoop {
         }
     }
 
-    /// Does what lies in the outbox: datagrams in batches, everything in order.
+    /// Does what lies in the outbox. Datagrams and streams have no order between each other on the network either: all
+    /// datagrams leave first, so that no answer by HTTP says of a request that it left before it did.
     fn perform(&mut self, host: &mut impl Host) {
         if self.outbox.is_empty() {
             return;
         }
         let mut outbox = std::mem::take(&mut self.outbox);
-        let mut batch: Vec<(SocketAddr, &[u8])> = Vec::new();
-        let mut batch_socket = SocketId(0);
+        let mut departures = Departures::default();
+        for output in outbox.outputs() {
+            if let Output::Datagram { socket, to, sequence, bytes } = output {
+                departures.push((socket, to), sequence, bytes);
+            }
+        }
+        if !departures.is_empty() {
+            self.send(departures.ordered(), host);
+        }
+        drop(departures);
         for output in outbox.outputs() {
             match output {
-                Output::Datagram { socket, to, bytes } => {
-                    if socket != batch_socket {
-                        self.send(batch_socket, &mut batch, host);
-                        batch_socket = socket;
-                    }
-                    batch.push((to, bytes));
-                }
-                // The log is nothing that the datagrams before would have to go out for.
+                Output::Datagram { .. } => {}
                 Output::Report(report) => host.report(report),
                 Output::Write { connection, bytes } => {
-                    self.send(batch_socket, &mut batch, host);
                     self.news.extend(self.connections.write(connection, bytes, self.poll.registry()));
                 }
-                Output::Close { connection, how } => {
-                    self.send(batch_socket, &mut batch, host);
-                    self.connections.close(connection, how, self.now);
-                }
+                Output::Close { connection, how } => self.connections.close(connection, how, self.now),
                 Output::Connect { connection, from, to } => {
-                    self.send(batch_socket, &mut batch, host);
                     self.news.extend(self.connections.open(connection, from, to, self.poll.registry()));
                 }
                 Output::Query { query, server, bytes } => {
@@ -428,15 +447,16 @@ impl EventLoop {
                 other => tracing::error!(?other, "this runtime cannot do what core asks for"),
             }
         }
-        self.send(batch_socket, &mut batch, host);
         outbox.clear();
         self.outbox = outbox;
     }
 
-    fn send(&mut self, socket: SocketId, batch: &mut Vec<(SocketAddr, &[u8])>, host: &mut impl Host) {
-        if let (Some(port), false) = (self.ports.get_mut(usize::from(socket.0)), batch.is_empty()) {
-            batch.iter().for_each(|(to, bytes)| host.passed(port.address(), *to, bytes));
-            let lost = port.send(batch);
+    fn send(&mut self, departures: &[Departure<'_>], host: &mut impl Host) {
+        for group in departures.chunk_by(|a, b| a.socket == b.socket) {
+            let Some(socket) = group.first().map(|first| first.socket) else { continue };
+            let Some(port) = self.ports.get_mut(usize::from(socket.0)) else { continue };
+            group.iter().for_each(|one| host.passed(port.address(), one.to, one.bytes));
+            let lost = port.send(group);
             self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
             if lost > 0
                 && let Some(datagrams) = self.overflows.admit(self.now, lost as u64)
@@ -444,7 +464,6 @@ impl EventLoop {
                 tracing::warn!(datagrams, "datagrams are lost: the system has no room for them");
             }
         }
-        batch.clear();
     }
 
     /// After the last call: what waits is written, for a bounded time.

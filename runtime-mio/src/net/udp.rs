@@ -8,9 +8,10 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg, setsockopt, sockopt,
 };
 
+use super::departures::{Departure, alike};
 use super::errors::{self, Notice, is_unreachable, socket_address};
 
 /// Datagrams in one system call.
@@ -34,6 +35,8 @@ pub(super) struct Port {
     outbound: MultiHeaders<SockaddrStorage>,
     /// What datagrams did not reach, until the machine is told.
     unreachable: Vec<SocketAddr>,
+    /// Whether the system cuts datagrams of one length out of one long one (UDP segmentation offload).
+    cuts: bool,
 }
 
 /// Whether a socket was read empty.
@@ -68,7 +71,14 @@ impl Port {
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
         let headers = || MultiHeaders::preallocate(BATCH, None);
-        Ok(Self { socket, address, inbound: headers(), outbound: headers(), unreachable: Vec::new() })
+        Ok(Self {
+            socket,
+            address,
+            inbound: headers(),
+            outbound: headers(),
+            unreachable: Vec::new(),
+            cuts: true,
+        })
     }
 
     /// What it is really bound to.
@@ -102,12 +112,64 @@ impl Port {
         }
     }
 
-    /// Sends datagrams in order, and returns how many the system had no room for. One that cannot be sent for another
-    /// reason counts as lost on the way, without holding up those behind it.
-    pub(super) fn send(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> usize {
-        let mut rest = datagrams;
+    /// Sends datagrams in this order, those that are alike as one, and returns how many the system had no room for. One
+    /// that cannot be sent for another reason counts as lost on the way, without holding up those behind it.
+    pub(super) fn send(&mut self, departures: &[Departure<'_>]) -> usize {
+        let mut rest = departures;
+        while !rest.is_empty() {
+            let together = if self.cuts { alike(rest) } else { 1 };
+            let (group, behind) = rest.split_at(together);
+            match if together > 1 { self.send_as_one(group) } else { Ok(false) } {
+                Ok(true) => rest = behind,
+                Ok(false) => {
+                    let apart = together + self.singles(behind);
+                    let (each, behind) = rest.split_at(apart);
+                    match self.send_each(each) {
+                        0 => rest = behind,
+                        lost => return lost + behind.len(),
+                    }
+                }
+                Err(Full) => return rest.len(),
+            }
+        }
+        0
+    }
+
+    /// How many follow of which none goes together with its neighbour.
+    fn singles(&self, departures: &[Departure<'_>]) -> usize {
+        if !self.cuts {
+            return departures.len();
+        }
+        (0..departures.len())
+            .take_while(|at| departures.get(*at..).is_some_and(|rest| alike(rest) == 1))
+            .count()
+    }
+
+    /// Has the system cut datagrams of one length out of one long one; whether it does.
+    fn send_as_one(&mut self, group: &[Departure<'_>]) -> Result<bool, Full> {
+        let Some(first) = group.first() else { return Ok(true) };
+        let Ok(length) = u16::try_from(first.bytes.len()) else { return Ok(false) };
+        let slices: Vec<IoSlice<'_>> = group.iter().map(|one| IoSlice::new(one.bytes)).collect();
+        let cut = [ControlMessage::UdpGsoSegments(&length)];
+        let to = SockaddrStorage::from(first.to);
+        match sendmsg(self.socket.as_raw_fd(), &slices, &cut, MsgFlags::MSG_DONTWAIT, Some(&to)) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::ENOBUFS) => Err(Full),
+            Err(error @ (Errno::EIO | Errno::ENOPROTOOPT | Errno::EOPNOTSUPP)) => {
+                tracing::debug!(%error, "the system does not cut datagrams for this socket");
+                self.cuts = false;
+                Ok(false)
+            }
+            // Too long for the path to be cut so, or the error of another one: each by itself finds its way.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Sends each by itself, many with one system call.
+    fn send_each(&mut self, departures: &[Departure<'_>]) -> usize {
+        let mut rest = departures;
         let mut tries = 0;
-        while let Some((to, _)) = rest.first() {
+        while let Some(first) = rest.first() {
             let done = match self.send_batch(rest) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
@@ -119,9 +181,9 @@ impl Port {
                     if concerns_others && tries < TRIES {
                         continue;
                     }
-                    tracing::debug!(%error, %to, "sending a datagram");
+                    tracing::debug!(%error, to = %first.to, "sending a datagram");
                     if !concerns_others && is_unreachable(error) {
-                        self.unreachable.push(*to);
+                        self.unreachable.push(first.to);
                     }
                     1
                 }
@@ -156,17 +218,19 @@ impl Port {
     }
 
     /// How many of the first batch were sent: the error is that of the first one.
-    fn send_batch(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> nix::Result<usize> {
-        let batch = datagrams.get(..BATCH).unwrap_or(datagrams);
-        let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
-        let addresses: Vec<Option<SockaddrStorage>> =
-            batch.iter().map(|(to, _)| Some((*to).into())).collect();
+    fn send_batch(&mut self, departures: &[Departure<'_>]) -> nix::Result<usize> {
+        let batch = departures.get(..BATCH).unwrap_or(departures);
+        let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|one| [IoSlice::new(one.bytes)]).collect();
+        let addresses: Vec<Option<SockaddrStorage>> = batch.iter().map(|one| Some(one.to.into())).collect();
         let no_control: [ControlMessage<'_>; 0] = [];
         let flags = MsgFlags::MSG_DONTWAIT;
         sendmmsg(self.socket.as_raw_fd(), &mut self.outbound, slices.iter(), &addresses, no_control, flags)
             .map(Iterator::count)
     }
 }
+
+/// The system has no room for more.
+struct Full;
 
 /// A smaller buffer is no reason not to start. Only who may administer the network gets past the system's limit.
 fn enlarge_buffers(socket: &socket2::Socket) {
@@ -204,7 +268,9 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::departures::Departures;
     use super::*;
+    use cordboard_core::io::{Sequence, SocketId};
     use mio::{Events, Poll};
     use std::time::Duration;
 
@@ -226,6 +292,15 @@ mod tests {
 
         fn on_loopback() -> Self {
             Self::on("127.0.0.1:0")
+        }
+
+        /// Sends these, each of no call.
+        fn send(&mut self, datagrams: &[(SocketAddr, &[u8])]) -> usize {
+            let mut departures = Departures::default();
+            for (to, bytes) in datagrams {
+                departures.push((SocketId(0), *to), None, bytes);
+            }
+            self.port.send(departures.ordered())
         }
 
         /// Receives until there are so many.
@@ -252,11 +327,49 @@ mod tests {
         let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
         let texts: Vec<String> = (0..150).map(|n| format!("datagram {n}")).collect();
         let datagrams: Vec<_> = texts.iter().map(|text| (to.port.address(), text.as_bytes())).collect();
-        assert_eq!(from.port.send(&datagrams), 0);
+        assert_eq!(from.send(&datagrams), 0);
         let received = to.receive(&mut Arrivals::new(), texts.len());
         let expected: Received =
             texts.iter().map(|text| (from.port.address(), text.clone().into_bytes())).collect();
         assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn what_leaves_as_one_arrives_apart() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut from, mut to) = (Station::on(address), Station::on(address));
+            let texts: Vec<String> = (100..400).map(|n| format!("{n}{}", "x".repeat(n % 3 * 400))).collect();
+            let mut departures = Departures::default();
+            for (call, text) in texts.iter().enumerate() {
+                departures.push(
+                    (SocketId(0), to.port.address()),
+                    Some(Sequence(call as u32)),
+                    text.as_bytes(),
+                );
+            }
+            assert_eq!(from.port.send(departures.ordered()), 0);
+            assert!(from.port.cuts, "the system cuts them");
+            let mut received = to.receive(&mut Arrivals::new(), texts.len());
+            received.sort_by_key(|(_, bytes)| bytes[..3].to_vec());
+            let expected: Received =
+                texts.iter().map(|text| (from.port.address(), text.clone().into_bytes())).collect();
+            assert_eq!(received, expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_leave_as_one_leaves_apart() {
+        let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
+        // Nobody listens at the first address: the error of that comes back while the others are sent.
+        let closed = Station::on_loopback().port.address();
+        from.send(&[(closed, b"is anybody there?")]);
+        let mut departures = Departures::default();
+        for call in 0..3 {
+            departures.push((SocketId(0), to.port.address()), Some(Sequence(call)), b"I am");
+        }
+        assert_eq!(from.port.send(departures.ordered()), 0);
+        let expected = vec![(from.port.address(), b"I am".to_vec()); 3];
+        assert_eq!(to.receive(&mut Arrivals::new(), 3), expected);
     }
 
     #[test]
@@ -265,7 +378,7 @@ mod tests {
         let too_long = vec![b'x'; LONGEST];
         let good = to.port.address();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        from.port.send(&[(good, b"a"), (good, &too_long), (nowhere, b"x"), (good, b"b")]);
+        from.send(&[(good, b"a"), (good, &too_long), (nowhere, b"x"), (good, b"b")]);
         let received = to.receive(&mut Arrivals::new(), 2);
         assert_eq!(received, [(from.port.address(), b"a".to_vec()), (from.port.address(), b"b".to_vec())]);
         assert_eq!(from.port.unreachable().count(), 0, "it says nothing of whoever it was for");
@@ -276,10 +389,10 @@ mod tests {
         let mut station = Station::on_loopback();
         let closed = Station::on_loopback().port.address();
         for _ in 0..3 {
-            assert_eq!(station.port.send(&[(closed, b"is anybody there?")]), 0);
+            assert_eq!(station.send(&[(closed, b"is anybody there?")]), 0);
         }
         let own = station.port.address();
-        assert_eq!(station.port.send(&[(own, b"I am")]), 0);
+        assert_eq!(station.send(&[(own, b"I am")]), 0);
         assert_eq!(station.receive(&mut Arrivals::new(), 1), [(own, b"I am".to_vec())]);
     }
 
@@ -288,7 +401,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let mut station = Station::on(address);
             let closed = Station::on(address).port.address();
-            station.port.send(&[(closed, b"is anybody there?")]);
+            station.send(&[(closed, b"is anybody there?")]);
             let mut events = Events::with_capacity(1);
             station.poll.poll(&mut events, Some(Duration::from_secs(10))).expect("polled");
             assert!(events.iter().any(mio::event::Event::is_error), "{events:?}");
@@ -305,7 +418,7 @@ mod tests {
         // Nobody has asked for leave to broadcast.
         let everybody = SocketAddr::from(([255, 255, 255, 255], 9));
         let good = station.port.address();
-        station.port.send(&[(everybody, b"x"), (good, b"y")]);
+        station.send(&[(everybody, b"x"), (good, b"y")]);
         assert_eq!(station.receive(&mut Arrivals::new(), 1), [(good, b"y".to_vec())]);
         assert_eq!(station.port.unreachable().count(), 0);
     }
@@ -317,7 +430,7 @@ mod tests {
         for _ in 0..2 {
             for station in [&mut v4, &mut v6] {
                 let own = station.port.address();
-                station.port.send(&[(own, b"to myself")]);
+                station.send(&[(own, b"to myself")]);
                 assert_eq!(station.receive(&mut arrivals, 1), [(own, b"to myself".to_vec())]);
             }
         }
@@ -327,7 +440,7 @@ mod tests {
     fn the_longest_and_the_empty_datagram_arrive_whole() {
         let (mut from, mut to) = (Station::on_loopback(), Station::on_loopback());
         let longest = vec![b'x'; 65_507];
-        from.port.send(&[(to.port.address(), &longest), (to.port.address(), b"")]);
+        from.send(&[(to.port.address(), &longest), (to.port.address(), b"")]);
         let received = to.receive(&mut Arrivals::new(), 2);
         assert_eq!(received, [(from.port.address(), longest), (from.port.address(), Vec::new())]);
     }
