@@ -50,6 +50,8 @@ const READ: usize = 64 * 1024;
 const INPUTS_AT_ONCE: usize = 64;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// So long datagrams wait for streams.
+const PATIENCE: Duration = Duration::from_micros(300);
 /// A turn that took in so much was one of many at once.
 const BUSY: usize = 24;
 /// How long more is let come in then.
@@ -66,6 +68,8 @@ pub(crate) struct EventLoop {
     queries: Queries,
     /// What may have more than was taken in its last turn.
     unfinished: Vec<Source>,
+    /// Since when datagrams are let wait.
+    ports_wait: Option<Instant>,
     accept_again: Option<Instant>,
     next_pulse: Option<Instant>,
     start: Instant,
@@ -112,6 +116,7 @@ impl EventLoop {
             connections: Connections::default(),
             queries: Queries::default(),
             unfinished: Vec::new(),
+            ports_wait: None,
             accept_again: None,
             next_pulse: None,
             start: now,
@@ -175,12 +180,39 @@ impl EventLoop {
     }
 
     /// Takes what has come in, from each source for a bounded time, and does what has become due.
+    ///
+    /// Datagrams are let pile up while there are streams to be read: whoever asks by HTTP waits for the answer, and to
+    /// take many datagrams at once saves work.
     fn turn<M: Machine, H: Host>(&mut self, events: &Events, driven: &mut Driven<'_, M, H>) {
+        let (mut ports, mut streams) = (Vec::new(), 0);
         for source in std::mem::take(&mut self.unfinished) {
-            self.readable(source, true, driven);
+            match source {
+                Source::Port(place) => ports.push((place, true)),
+                source => {
+                    streams += 1;
+                    self.readable(source, true, driven);
+                }
+            }
         }
         for event in events {
-            self.ready(event, driven);
+            match Source::of(event.token()) {
+                Source::Port(place) => ports.push((place, event.is_read_closed() || event.is_error())),
+                source => {
+                    streams += 1;
+                    self.ready(event, source, driven);
+                }
+            }
+        }
+        if !ports.is_empty() {
+            let since = *self.ports_wait.get_or_insert(self.now);
+            if streams > 0 && self.now - since < PATIENCE {
+                self.unfinished.extend(ports.into_iter().map(|(place, _)| Source::Port(place)));
+            } else {
+                self.ports_wait = None;
+                ports
+                    .into_iter()
+                    .for_each(|(place, ended)| self.readable(Source::Port(place), ended, driven));
+            }
         }
         // An answer that is there already comes before the timer that waits for it.
         if matches!(driven.wake, Wake::At(at, _) if at <= self.tick()) {
@@ -193,8 +225,7 @@ impl EventLoop {
         }
     }
 
-    fn ready<M: Machine, H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
-        let source = Source::of(event.token());
+    fn ready<M: Machine, H: Host>(&mut self, event: &Event, source: Source, driven: &mut Driven<'_, M, H>) {
         match source {
             Source::Host(token) => {
                 driven.host.ready(token).into_iter().for_each(|input| self.hand_in(driven, input));
