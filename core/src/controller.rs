@@ -1,5 +1,6 @@
 //! [`Controller`] wires the layers together; it is the only type that a runtime needs.
 
+mod overload;
 #[cfg(test)]
 mod property;
 mod streams;
@@ -19,6 +20,7 @@ use crate::sip::transport::Locals;
 use crate::tls::Acceptor;
 use crate::users::Directory;
 use crate::{Epoch, Tick};
+use overload::Overload;
 use streams::Streams;
 use thiserror::Error;
 
@@ -81,6 +83,7 @@ struct Core {
     calls: Calls,
     dates: Dates,
     epoch: Epoch,
+    overload: Overload,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +110,8 @@ impl Controller {
         let gate = Gate::new(policy, &mut Random::new(&seed, Consumer::Nonces));
         let calls = Calls::new(config.clone(), locals, &seed);
         let streams = Streams::new(&config, &seed);
-        let core = Core { config, users, gate, calls, dates: Dates::new(epoch), epoch };
+        let overload = Overload::new(config.limits.behind);
+        let core = Core { config, users, gate, calls, dates: Dates::new(epoch), epoch, overload };
         Ok(Self { core, streams, acceptor: None, now: Tick::ZERO, drain: Drain::No })
     }
 
@@ -139,6 +143,7 @@ impl Controller {
             Input::Names(names) => self.core.calls.set_names(now, *names, outbox),
             Input::SipTls(tls) => self.core.calls.set_tls(*tls),
             Input::Certificate(acceptor) => self.acceptor = Some(*acceptor),
+            Input::Behind(by) => self.core.overload.set(by),
             Input::Reload(users) => self.core.users = *users,
             Input::Drain => {
                 self.core.calls.drain();
@@ -197,6 +202,7 @@ impl Controller {
             self.core.calls.timeout(now, outbox);
             self.streams.timeout(now, &mut self.core, outbox);
             self.core.gate.expire(now);
+            self.core.overload.timeout(now, outbox);
         }
         self.core.calls.settle(now, outbox);
         if self.drain == Drain::Wanted && self.core.calls.is_quiet() {
@@ -220,6 +226,7 @@ impl Controller {
             .next()
             .earlier(at(self.streams.next(), Reason::Http))
             .earlier(at(self.core.gate.next(), Reason::Lockout))
+            .earlier(at(self.core.overload.next(), Reason::Overload))
     }
 
     /// Checks that the tables agree with each other; the error says which do not.

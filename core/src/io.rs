@@ -1,6 +1,7 @@
 //! The event contract between `core` and a runtime: what goes in, what comes out, and when to call again.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::Tick;
 use crate::report::Report;
@@ -110,6 +111,9 @@ pub enum Input<'a> {
     Certificate(Box<Acceptor>),
     /// What SIP over TLS is spoken with was read; connections accepted or opened from now on use it.
     SipTls(Box<SipTls>),
+    /// What is handed in has waited for so long, at most, because of what came before it. It holds until the next; without
+    /// any, nothing waits.
+    Behind(Duration),
     /// The users file was read anew.
     Reload(Box<Directory>),
     /// Take nothing new, and let the calls come to their end: the service is to stop. The second time: hang them up.
@@ -391,6 +395,8 @@ pub enum Reason {
     Call,
     /// Failed logins that are to be forgotten.
     Lockout,
+    /// An overload that is over.
+    Overload,
     /// More work is due than one call of `handle` does: call again at once.
     MoreWork,
 }

@@ -54,6 +54,16 @@ pub enum Report {
         /// Why.
         why: String,
     },
+    /// There is more to do than can be done: new calls are refused.
+    Overloaded {
+        /// So long the oldest work has waited.
+        behind: Duration,
+    },
+    /// No call was refused for a while.
+    Relieved {
+        /// How many were.
+        refused: u64,
+    },
     /// A TLS peer did something wrong, or its certificate is not to be trusted.
     Tls {
         /// Who.
@@ -122,6 +132,10 @@ impl fmt::Display for Report {
                 write!(f, "SIP connection failed peer={peer} opened_by={opened} why=\"{why}\"")
             }
             Report::Unresolved { name, why } => write!(f, "name not resolved name={name} why=\"{why}\""),
+            Report::Overloaded { behind } => {
+                write!(f, "overloaded, new calls are refused behind_ms={}", behind.as_millis())
+            }
+            Report::Relieved { refused } => write!(f, "overload is over refused={refused}"),
             Report::Tls { peer, opened, why } => {
                 write!(f, "TLS failed peer={peer} opened_by={opened} why=\"{why}\"")
             }

@@ -64,6 +64,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) config: &'a Config,
 }
 
+/// Whether a request, if it is sound, can be nothing but an order for a new call: a transfer says so.
+pub(crate) fn only_places(request: &Request<'_>) -> bool {
+    let orders =
+        matches!(route(request.head.method, request.head.path), Ok(route) if route.verb == Verb::Post);
+    orders && request.body.is_empty() && !request.head.query.is_some_and(|query| query.contains("action"))
+}
+
 /// Reads what a request asks.
 pub(crate) fn read(request: &Request<'_>, asked: Asked<'_>) -> Result<Action, Error> {
     let route = route(request.head.method, request.head.path)?;

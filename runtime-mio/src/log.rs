@@ -40,6 +40,8 @@ pub(crate) fn write(report: &Report) {
         Report::LoginFailed { .. }
         | Report::Unanswerable { .. }
         | Report::Unresolved { .. }
+        | Report::Overloaded { .. }
+        | Report::Relieved { .. }
         | Report::SipConnection { opened: Opened::ByUs, .. }
         | Report::Tls { opened: Opened::ByUs, .. } => tracing::warn!("{report}"),
         // Anybody can cause the others, as often as they like.

@@ -1,6 +1,7 @@
 //! Cordboard: the production server.
 
 mod addresses;
+mod backlog;
 mod certificate;
 mod check;
 mod cli;

@@ -2,6 +2,8 @@
 
 #[path = "../../runtime-mio/src/addresses.rs"]
 mod addresses;
+#[path = "../../runtime-mio/src/backlog.rs"]
+mod backlog;
 #[path = "../../runtime-mio/src/certificate.rs"]
 mod certificate;
 #[path = "../../runtime-mio/src/check.rs"]

@@ -23,6 +23,7 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 use smol::{Async, LocalExecutor, Timer};
 
+use crate::backlog::Backlog;
 pub(crate) use bound::Bound;
 use connection::{Connection, Origin};
 use question::Question;
@@ -77,6 +78,9 @@ pub(crate) struct Net<'e> {
     alive: (Sender<()>, Receiver<()>),
     /// What came of doing what the machine said, to be told to it.
     news: Vec<Input<'static>>,
+    backlog: Backlog,
+    /// Whether there were datagrams among the events taken together last.
+    has_datagrams: bool,
     drained: bool,
 }
 
@@ -103,6 +107,8 @@ impl<'e> Net<'e> {
             receiver,
             alive: smol::channel::bounded(1),
             news: Vec::new(),
+            backlog: Backlog::new(Instant::now()),
+            has_datagrams: false,
             drained: false,
         };
         for (place, socket) in net.sockets.iter().enumerate() {
@@ -127,7 +133,12 @@ impl<'e> Net<'e> {
         first.into_iter().for_each(|input| self.hand_in(input));
         self.perform();
         while !self.drained {
+            // A stream that always has more delays nobody else by more than its turn.
+            let nothing_waits = self.receiver.is_empty() || !std::mem::take(&mut self.has_datagrams);
             let event = self.next_event().await;
+            if nothing_waits {
+                self.backlog.begin(Instant::now());
+            }
             if let Some(event) = event {
                 self.take(event);
             }
@@ -168,8 +179,10 @@ impl<'e> Net<'e> {
     }
 
     fn take(&mut self, event: Event) {
+        self.backlog.took(1);
         match event {
             Event::Datagram(socket, from, bytes) => {
+                self.has_datagrams = true;
                 self.hand_in(Input::Datagram(Datagram { socket, from, bytes: &bytes }));
             }
             Event::Accepted(listener, stream, peer) => {
@@ -184,6 +197,9 @@ impl<'e> Net<'e> {
                 self.hand_in(Input::Connected { connection });
             }
             Event::Received(connection, bytes) if self.connections.contains_key(&connection) => {
+                if let Some(behind) = self.backlog.news(Instant::now()) {
+                    self.hand_in(Input::Behind(behind));
+                }
                 self.hand_in(Input::Received { connection, bytes: &bytes });
             }
             Event::Written(connection, bytes) if self.connections.contains_key(&connection) => {

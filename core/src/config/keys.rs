@@ -291,5 +291,11 @@ impl Limits {
             &mut self.record_events,
             4..=100_000,
         );
+        keys.within(
+            "behind",
+            "New calls are refused (503) while the work at hand has waited so long, so that those in progress go on.",
+            &mut self.behind,
+            millis(1)..=secs(60),
+        );
     }
 }

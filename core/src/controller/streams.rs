@@ -356,6 +356,11 @@ impl Core {
     fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
         let show =
             Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch };
+        // There is no time even to look who asks.
+        if self.overload.is_on() && rest::only_places(request) {
+            self.overload.refuse(now, outbox);
+            return show.error(&Error::Overloaded);
+        }
         let (caller, info) = match self.caller(now, request, from, outbox) {
             Ok(known) => known,
             Err(error) => return show.error(&error),
@@ -412,6 +417,10 @@ impl Core {
         outbox: &mut Outbox,
     ) -> Result<Answer, Error> {
         match action {
+            Action::Place(..) if self.overload.is_on() => {
+                self.overload.refuse(now, outbox);
+                Err(Error::Overloaded)
+            }
             Action::Place(placing, ignored) => {
                 let id = self.calls.place(now, placing, outbox)?;
                 self.placed(id, &ignored, show, outbox)

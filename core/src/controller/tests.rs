@@ -67,3 +67,59 @@ fn every_class_of_status_has_a_phrase_for_codes_that_nobody_registered() {
         assert_eq!(Status::new(code).map(Status::phrase), Some(phrase));
     }
 }
+
+/// What a request is answered with, and what the operator is told.
+fn asked(controller: &mut Controller, now: Tick, request: &str) -> (String, Vec<String>) {
+    let mut outbox = Outbox::new();
+    let bytes = format!("{request} HTTP/1.1\r\nHost: cordboard\r\n\r\n").into_bytes();
+    let connection = ConnectionId(0);
+    let _wake = controller.handle(now, Input::Received { connection, bytes: &bytes }, &mut outbox);
+    let reports = outbox.outputs().filter_map(|output| match output {
+        Output::Report(report) => Some(report.to_string()),
+        _ => None,
+    });
+    let reports = reports.collect();
+    (written(&mut outbox, 0).0, reports)
+}
+
+#[test]
+fn new_calls_are_refused_while_there_is_more_to_do_than_can_be_done_and_nothing_else_is() {
+    let mut controller =
+        controller("[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]\n[limits]\nbehind = \"50ms\"");
+    let mut outbox = Outbox::new();
+    let _wake = controller.handle(Tick::ZERO, accepted(0, 0), &mut outbox);
+    let behind = |controller: &mut Controller, millis| {
+        let _wake = controller.handle(
+            Tick::ZERO,
+            Input::Behind(std::time::Duration::from_millis(millis)),
+            &mut Outbox::new(),
+        );
+    };
+    let order = "POST /callcontroller/user1/user2?timeout=30";
+    behind(&mut controller, 49);
+    assert!(asked(&mut controller, Tick::ZERO, order).0.starts_with("HTTP/1.1 401 "));
+    behind(&mut controller, 50);
+    let (answer, reports) = asked(&mut controller, Tick::ZERO, order);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
+    assert_eq!(reports, ["overloaded, new calls are refused behind_ms=50"]);
+    let (_, reports) = asked(&mut controller, Tick::ZERO, order);
+    assert_eq!(reports, Vec::<String>::new(), "it is said once");
+    for other in [
+        "POST /callcontroller/user1/user2?action=transfer&target=user3",
+        "DELETE /callcontroller/user1/user2",
+        "GET /callcontroller/user1/user2",
+    ] {
+        let (answer, _) = asked(&mut controller, Tick::ZERO, other);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{other}: {answer}");
+    }
+    behind(&mut controller, 0);
+    assert!(asked(&mut controller, Tick::ZERO, order).0.starts_with("HTTP/1.1 401 "));
+    let wake = controller.handle(Tick::ZERO, Input::Timeout, &mut outbox);
+    let Wake::At(later, _) = wake else { panic!("nothing is waited for") };
+    outbox.clear();
+    let _wake = controller.handle(later, Input::Timeout, &mut outbox);
+    let relieved = outbox.outputs().any(
+        |output| matches!(output, Output::Report(report) if report.to_string() == "overload is over refused=2"),
+    );
+    assert!(relieved, "{outbox:?}");
+}

@@ -82,10 +82,15 @@ pub(crate) enum Error {
     /// No more connections are taken.
     #[error("too many connections are open")]
     TooManyConnections,
+    /// There is more to do than can be done.
+    #[error("there is more to do than can be done: no new call is taken at this moment")]
+    Overloaded,
 }
 
 /// Seconds after which it is worth asking again when a limit was met.
 const RETRY_AFTER_LIMIT: u32 = 5;
+/// Seconds after which a burst may be over.
+const RETRY_AFTER_OVERLOAD: u32 = 1;
 /// Seconds after which a service that is shutting down may be back.
 const RETRY_AFTER_DRAIN: u32 = 30;
 
@@ -105,7 +110,7 @@ impl Error {
             Error::TooManyFailures(_) => 429,
             Error::UnknownMethod => 501,
             Error::Refused(Refusal::TooMany | Refusal::Draining | Refusal::NoTransport) => 503,
-            Error::TooManyConnections => 503,
+            Error::TooManyConnections | Error::Overloaded => 503,
             Error::Http(refusal) => refusal.status(),
         }
     }
@@ -130,6 +135,7 @@ impl Error {
         match self {
             Error::TooManyFailures(seconds) => Some(*seconds),
             Error::Refused(Refusal::Draining) => Some(RETRY_AFTER_DRAIN),
+            Error::Overloaded => Some(RETRY_AFTER_OVERLOAD),
             Error::Refused(Refusal::TooMany | Refusal::NoTransport) | Error::TooManyConnections => {
                 Some(RETRY_AFTER_LIMIT)
             }
@@ -175,6 +181,7 @@ mod tests {
             (Refusal::Draining.into(), 503, Some("Retry-After: 30"), "shutting down"),
             (Refusal::NoTransport.into(), 503, Some("Retry-After: 5"), "transport"),
             (Error::TooManyConnections, 503, Some("Retry-After: 5"), "connections"),
+            (Error::Overloaded, 503, Some("Retry-After: 1"), "more to do"),
             (Http::UnknownVersion.into(), 505, None, "HTTP"),
         ] {
             assert_eq!(error.status(), status, "{error}");

@@ -21,6 +21,7 @@ use super::queries::{Queries, Reply};
 use super::throttle::Throttle;
 use super::tokens::Source;
 use super::udp::{Arrivals, Port, Rest};
+use crate::backlog::Backlog;
 
 /// What the loop does besides driving the machine.
 pub(crate) trait Host {
@@ -68,6 +69,9 @@ pub(crate) struct EventLoop {
     queries: Queries,
     /// What may have more than was taken in its last turn.
     unfinished: Vec<Source>,
+    backlog: Backlog,
+    /// When datagrams were taken last.
+    received: Instant,
     /// Since when datagrams are let wait.
     ports_wait: Option<Instant>,
     accept_again: Option<Instant>,
@@ -116,6 +120,8 @@ impl EventLoop {
             connections: Connections::default(),
             queries: Queries::default(),
             unfinished: Vec::new(),
+            backlog: Backlog::new(now),
+            received: now,
             ports_wait: None,
             accept_again: None,
             next_pulse: None,
@@ -176,7 +182,19 @@ impl EventLoop {
             other => other?,
         }
         self.now = Instant::now();
+        // A stream that always has more delays nobody else by more than its turn.
+        let datagrams_left = self.unfinished.iter().any(|source| matches!(source, Source::Port(_)));
+        if !datagrams_left || self.ports_wait.is_some() {
+            self.backlog.begin(self.now);
+        }
         Ok(())
+    }
+
+    /// Tells the machine for how long there has been more to do than was done, if that has changed.
+    fn tell_behind<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+        if let Some(behind) = self.backlog.news(Instant::now()) {
+            self.hand_in(driven, Input::Behind(behind));
+        }
     }
 
     /// Takes what has come in, from each source for a bounded time, and does what has become due.
@@ -191,6 +209,7 @@ impl EventLoop {
                 source => {
                     streams += 1;
                     self.readable(source, true, driven);
+                    self.interleave(driven);
                 }
             }
         }
@@ -200,6 +219,7 @@ impl EventLoop {
                 source => {
                     streams += 1;
                     self.ready(event, source, driven);
+                    self.interleave(driven);
                 }
             }
         }
@@ -222,6 +242,15 @@ impl EventLoop {
         self.connections.expire(self.now);
         if self.next_pulse.is_some_and(|next| next <= self.now) {
             self.pulse(driven.host);
+        }
+    }
+
+    /// Takes datagrams while many streams have their turn, so that the system's room for them does not run out.
+    fn interleave<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+        if self.received.elapsed() >= PATIENCE {
+            for place in 0..self.ports.len() {
+                self.readable(Source::Port(place), false, driven);
+            }
         }
     }
 
@@ -327,6 +356,7 @@ impl EventLoop {
     fn receive<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let mut rest = Rest::Perhaps;
+        self.received = Instant::now();
         for _ in 0..BATCHES_A_TURN {
             let Some(port) = self.ports.get_mut(place) else { break };
             rest = port.receive(&mut arrivals);
@@ -337,6 +367,7 @@ impl EventLoop {
             if !datagrams.is_empty() {
                 self.inputs += datagrams.len();
                 self.turn_inputs += datagrams.len();
+                self.backlog.took(datagrams.len());
                 self.hand_in(driven, Input::Datagrams(&datagrams));
             }
             if rest == Rest::Nothing {
@@ -389,6 +420,7 @@ impl EventLoop {
         for _ in 0..READS_A_TURN {
             match self.connections.read(id, &mut buffer) {
                 Arrival::Bytes(length) => {
+                    self.tell_behind(driven);
                     let bytes = buffer.get(..length).unwrap_or_default();
                     self.hand_in(driven, Input::Received { connection: id, bytes });
                     // A short read has emptied the socket: what comes later raises a new event.
@@ -427,6 +459,7 @@ impl EventLoop {
         driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
         self.inputs += 1;
         self.turn_inputs += 1;
+        self.backlog.took(1);
         if self.inputs >= INPUTS_AT_ONCE {
             self.settle(driven);
         }

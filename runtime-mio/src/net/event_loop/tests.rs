@@ -102,7 +102,7 @@ impl Machine for Echo {
                 self.wake = if self.busy > 0 { Wake::At(now, Reason::MoreWork) } else { Wake::Idle };
             }
             // Who said `pause` does not wait for the answer.
-            Input::Unreachable { .. } => {}
+            Input::Unreachable { .. } | Input::Behind(_) => {}
             other => panic!("nobody sent {other:?}"),
         }
         self.wake
