@@ -117,13 +117,14 @@ impl fmt::Display for Report {
             Report::IgnoredParameters(names) => write!(f, "ignored parameters names=\"{names}\""),
             Report::CallEnded(call) => write!(
                 f,
-                "call ended call={} agent={} calling={} called={} result=\"{}\" seconds={:.3}",
+                "call ended call={} agent={} calling={} called={} result=\"{}\" seconds={}.{:03}",
                 call.id,
                 call.agent,
                 call.calling,
                 call.called,
                 call.result,
-                call.duration.as_secs_f64()
+                call.duration.as_secs(),
+                call.duration.subsec_millis()
             ),
             Report::Unanswerable { call, why } => write!(f, "SIP login failed call={call} why=\"{why}\""),
             Report::SipRefused { from, why } => write!(f, "unreadable SIP message from={from} why=\"{why}\""),
