@@ -155,3 +155,45 @@ fn field(name: Name, start: usize, colon: usize, end: usize) -> Field {
     // Lossless: a message has at most 65535 bytes.
     Field { name, start: start as u16, colon: colon as u16, end: end as u16 }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_line() -> impl Strategy<Value = String> {
+        let name = "(via|To|l|X-a|Call-ID|max-forwards|subscription-state|a-name-that-nobody-has-heard-of)";
+        (
+            name,
+            "[ \t]{0,2}:[ \t]{0,2}",
+            "[a\t: ,\u{e9}\u{0}]{0,40}",
+            "(\r\n[ \t]a?){0,2}",
+            "(\r\n){1,8}|\r|\n",
+        )
+            .prop_map(|(name, colon, value, fold, end)| {
+                // An empty line and a bare CR or LF are rare.
+                let end = if end.len() == 14 || end.len() == 1 { end } else { "\r\n".to_owned() };
+                format!("{name}{colon}{value}{fold}{end}")
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn sound_lines_are_read_as_any_others(lines in prop::collection::vec(any_line(), 0..6), rest in "[\r\na]{0,3}") {
+            let text = format!("a b c\r\n{}\r\n{rest}", lines.concat());
+            let (mut fields, mut others) = (Fields::new(), Fields::new());
+            let any = faulty(text.as_bytes(), &mut others);
+            match sound(text.as_bytes(), &mut fields) {
+                None => prop_assert!(any.fault.is_some(), "{:?}", text),
+                Some(sound) => {
+                    prop_assert_eq!((sound.first, sound.rest, sound.fault), (any.first, any.rest, any.fault));
+                    let has_control = |line: &str| line.bytes().any(|byte| byte < b' ');
+                    prop_assert!(!fields.are_plain || !Name::ALL.into_iter().flat_map(|name| fields.lines(name)).any(has_control));
+                    fields.are_plain = false;
+                    prop_assert_eq!(format!("{fields:?}"), format!("{others:?}"));
+                }
+            }
+        }
+    }
+}

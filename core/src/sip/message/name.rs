@@ -18,7 +18,7 @@ macro_rules! names {
             pub(super) const COUNT: usize = Name::Other as usize + 1;
 
             /// All of them but [`Name::Other`].
-            const ALL: [Name; Name::COUNT - 1] = [$(Name::$name),*];
+            pub(super) const ALL: [Name; Name::COUNT - 1] = [$(Name::$name),*];
 
             /// The name as it is written; empty for [`Name::Other`].
             pub const fn as_str(self) -> &'static str {

@@ -145,6 +145,8 @@ fn closing_quote(quoted: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -186,6 +188,25 @@ mod tests {
             "",
         ] {
             assert!(NameAddr::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_one_pass_is_read_the_same_in_many(
+            display in "(\"[a<,\\\\\"]{0,3}\"|Bob|Bob C)? ?",
+            user in "([a:;%,?]{1,3}@)?",
+            behind in "(h|10.0.0.1|\\[::1\\])(:[0-9]{1,6})?(;[lx=,:\"?]{0,3}){0,2}",
+            params in "(>|> | >)?( ?;(tag|TAG|x)(=[a\\\\\";,<>= ]{0,3})?){0,2}",
+        ) {
+            let text = format!("{display}<sip:{user}{behind}{params}");
+            let read = NameAddr::any(&text);
+            if let Some(plain) = NameAddr::plain(&text) {
+                prop_assert_eq!(read, Ok(plain), "{}", text);
+                let mut values = super::super::params::split_values(&text);
+                prop_assert_eq!(values.next(), Some(text.as_str()));
+            }
+            prop_assert_eq!(NameAddr::parse(&text), read);
         }
     }
 }

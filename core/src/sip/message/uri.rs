@@ -573,6 +573,21 @@ mod tests {
 
     proptest! {
             #[test]
+            fn an_ipv4_address_is_read_as_the_standard_library_does(text in "([0-9]{1,4}\\.){2,4}[0-9]{0,3}") {
+                prop_assert_eq!(v4(&text), text.parse().ok());
+            }
+
+            #[test]
+            fn what_is_read_in_one_pass_is_read_the_same_in_many(text in any_uri(), behind in "[;:?@%>,a]{0,3}") {
+                let text = text + &behind;
+                let read = Uri::any(&text);
+                if let Some((plain, end)) = Uri::plain(&text, 0) {
+                    prop_assert_eq!(Uri::before_bracket(&text), Ok((plain, &text[end..])));
+                }
+                prop_assert_eq!(Uri::parse(&text), read);
+            }
+
+            #[test]
             fn comparison_is_reflexive_and_symmetric(a in any_uri(), b in any_uri()) {
                 let (a, b) = (Uri::parse(&a), Uri::parse(&b));
                 if let Ok(a) = a {

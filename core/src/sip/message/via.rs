@@ -162,6 +162,8 @@ fn sent_by_of(text: &str) -> Option<(Host<'_>, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -173,6 +175,22 @@ mod tests {
         assert_eq!(read("z9hG4bKa=/:@b"), Ok(Some("z9hG4bKa=/:@b".to_owned())));
         for branch in ["z9hG4bKa\0b", "z9hG4bKa b", "z9hG4bKa\r\n b", "\"z9hG4bK\tb\""] {
             assert!(read(branch).is_err(), "{branch:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_one_pass_is_read_the_same_in_many(
+            host in " ?(h|10.0.0.1|10.0.0.01|\\[::1\\])(:[0-9]{1,6})?",
+            params in "( ?; ?(rport|branch|RPORT|x)(=[a\";,<>=7 ]{0,4})?){0,3}",
+            next in "( ?, ?SIP/2.0/TCP x;\")?",
+        ) {
+            let line = format!("SIP/2.0/UDP {host}{params}{next}");
+            let read = Via::parse(first_value(&line));
+            if let Some(plain) = Via::plain(&line) {
+                prop_assert_eq!(read, Ok(plain), "{}", line);
+            }
+            prop_assert_eq!(Via::first(&line), read);
         }
     }
 }
