@@ -134,16 +134,9 @@ impl Ident {
         if digits.len() != IDENT_LENGTH {
             return None;
         }
-        let mut bits = 0u128;
-        for digit in digits {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            bits = bits << 4 | u128::from(value);
-        }
-        Some(Self { key: (bits >> 64) as u64, secret: bits as u64 })
+        let ([a, b, c, d], []) = digits.as_chunks::<8>() else { return None };
+        let word = |digits: &[u8; 8]| word_of(*digits).map(u64::from);
+        Some(Self { key: word(a)? << 32 | word(b)?, secret: word(c)? << 32 | word(d)? })
     }
 
     /// The key that it carries; whether it still names this entry, the entry's own identifier tells.
@@ -153,15 +146,39 @@ impl Ident {
 
     /// The text, without allocating.
     pub(crate) fn text(self) -> IdentText {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let bits = u128::from(self.key) << 64 | u128::from(self.secret);
         let mut text = [0u8; IDENT_LENGTH];
-        for (place, digit) in text.iter_mut().enumerate() {
-            let value = (bits >> (124 - 4 * place)) as usize & 15;
-            *digit = DIGITS.get(value).copied().unwrap_or(b'0');
+        let words = [self.key >> 32, self.key, self.secret >> 32, self.secret];
+        for (eight, word) in text.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *eight = digits_of(word as u32);
         }
         IdentText(text)
     }
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// The eight digits of a word, all at once: each of its half bytes in a byte of its own, made a digit.
+fn digits_of(word: u32) -> [u8; 8] {
+    let mut spread = u64::from(word);
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Adding 6 to a half byte above 9 carries into the bit above it.
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * b'0' as u64 + letters * (b'a' - b'0' - 10) as u64).to_be_bytes()
+}
+
+/// The word that these eight digits write, all at once; `None` if they are not as [`digits_of`] writes them.
+fn word_of(digits: [u8; 8]) -> Option<u32> {
+    let bytes = u64::from_be_bytes(digits);
+    let letters = bytes >> 6 & ONES;
+    let halves = (bytes & (ONES * 15)) + letters * 9;
+    // More than a half byte of these is of no digit, and would be cut off.
+    let mut word = halves & (ONES * 15);
+    word = (word | word >> 4) & 0x00ff_00ff_00ff_00ff;
+    word = (word | word >> 8) & 0x0000_ffff_0000_ffff;
+    let word = (word | word >> 16) as u32;
+    (digits_of(word) == digits).then_some(word)
 }
 
 impl fmt::Debug for Ident {
@@ -208,6 +225,20 @@ mod tests {
         let ident = Ident::new(key, 0x0123_4567_89ab_cdef);
         assert_eq!(Ident::parse(ident.text().as_str()), Some(ident));
         assert_eq!(ident.key(), key);
+        assert_eq!(ident.text().as_str(), format!("{:016x}0123456789abcdef", key.to_bits()));
         assert_eq!(Ident::parse("not an identifier of ours"), None);
+    }
+
+    #[test]
+    fn what_is_no_digit_of_ours_makes_no_identifier() {
+        let sound = "0123456789abcdef0123456789abcdef";
+        for (at, byte) in (0..IDENT_LENGTH).flat_map(|at| (0..128u8).map(move |byte| (at, byte))) {
+            let mut text = sound.to_owned();
+            text.replace_range(at..=at, char::from(byte).encode_utf8(&mut [0; 4]));
+            let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            let read = Ident::parse(&text).map(|ident| ident.text().as_str().to_owned());
+            assert_eq!(read, is_digit.then_some(text));
+        }
+        assert_eq!(Ident::parse(&"\u{e9}".repeat(16)), None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod fault;
 mod head;
+mod lines;
 mod method;
 mod name;
 mod name_addr;

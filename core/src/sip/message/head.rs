@@ -6,14 +6,14 @@ use super::params::split_values;
 use super::scan::cut;
 use super::{CSeq, Fault, MAX_HEADERS, Name, NameAddr, Via, trim};
 
-/// One header line: where its name and value lie. Offsets fit, since a message has at most 65535 bytes.
+/// One header line: where it starts, where its colon stands, and where it ends. Offsets fit, since a message has at most
+/// 65535 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     pub(super) name: Name,
-    pub(super) name_start: u16,
-    pub(super) name_end: u16,
-    pub(super) value_start: u16,
-    pub(super) value_end: u16,
+    pub(super) start: u16,
+    pub(super) colon: u16,
+    pub(super) end: u16,
 }
 
 /// So many lines are found without allocating.
@@ -22,36 +22,48 @@ const USUAL: usize = 32;
 /// The header lines of a message, in the order in which they were sent.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
+    /// What the places in the table count in.
     pub(super) text: &'a str,
     table: SmallVec<[Field; USUAL]>,
     /// For each name the place of its first line, counted from one; 0 where there is none.
     firsts: [u8; Name::COUNT],
+    /// Whether no control character stands in any line, not even those of a fold: any value can be repeated as it is.
+    pub(super) are_plain: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, table: SmallVec::new(), firsts: [0; Name::COUNT] }
+    pub(super) fn new() -> Self {
+        Self { text: "", table: SmallVec::new(), firsts: [0; Name::COUNT], are_plain: false }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, field: Field) -> Result<(), Fault> {
-        if self.table.len() >= MAX_HEADERS {
+        let place = self.table.len() + 1;
+        match self.firsts.get_mut(field.name as usize) {
+            // Lossless: there are at most 128 lines.
+            Some(first) if *first == 0 => *first = place as u8,
+            _ => {
+                if let Some(text) = field.name.singleton() {
+                    return Err(Fault::Twice(text));
+                }
+            }
+        }
+        if place > MAX_HEADERS {
             return Err(Fault::TooManyHeaders(MAX_HEADERS));
         }
         self.table.push(field);
-        // Lossless: there are at most 128 lines.
-        let place = self.table.len() as u8;
-        if let Some(first) = self.firsts.get_mut(field.name as usize).filter(|first| **first == 0) {
-            *first = place;
-        }
         Ok(())
     }
 
+    #[inline]
     fn value(&self, field: &Field) -> &'a str {
-        self.text.get(usize::from(field.value_start)..usize::from(field.value_end)).unwrap_or_default()
+        let value = self.text.get(usize::from(field.colon) + 1..usize::from(field.end)).unwrap_or_default();
+        // Nearly all have one space, and then there is nothing left to trim.
+        trim(value.strip_prefix(' ').unwrap_or(value))
     }
 
     fn name(&self, field: &Field) -> &'a str {
-        self.text.get(usize::from(field.name_start)..usize::from(field.name_end)).unwrap_or_default()
+        trim(self.text.get(usize::from(field.start)..usize::from(field.colon)).unwrap_or_default())
     }
 
     /// The line of the first field of this name, and those behind it.
@@ -61,6 +73,7 @@ impl<'a> Fields<'a> {
         start.and_then(|start| self.table.get(start..)).unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn first(&self, name: Name) -> Option<&'a str> {
         self.since_first(name).first().map(|field| self.value(field))
     }
@@ -87,6 +100,8 @@ pub struct Head<'a> {
     pub body: &'a [u8],
     /// The message as it was sent, from its start line on.
     pub raw: &'a [u8],
+    /// The first value of the first `Contact`, unless that is `*`.
+    pub(super) contact: Option<NameAddr<'a>>,
     pub(super) fields: Fields<'a>,
 }
 
@@ -125,7 +140,7 @@ impl<'a> Head<'a> {
 
     /// The first `Contact` that is a name-addr.
     pub fn contact(&self) -> Option<NameAddr<'a>> {
-        self.contacts().next()?.ok()
+        self.contact
     }
 
     /// All `Contact` values.

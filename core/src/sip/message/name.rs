@@ -1,5 +1,7 @@
 //! Header field names and their compact forms (RFC 3261 §7.3.3, §20 and the IANA registry).
 
+use super::scan::{equal, lowered, place_of};
+
 macro_rules! names {
     ($($name:ident $text:literal)*) => {
         /// The name of a header field.
@@ -15,11 +17,22 @@ macro_rules! names {
             /// How many there are.
             pub(super) const COUNT: usize = Name::Other as usize + 1;
 
+            /// All of them but [`Name::Other`].
+            pub(super) const ALL: [Name; Name::COUNT - 1] = [$(Name::$name),*];
+
             /// The name as it is written; empty for [`Name::Other`].
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Name::$name => $text,)*
                     Name::Other => "",
+                }
+            }
+
+            /// The name, a colon and a space, as a line starts with them.
+            pub(super) fn start_of_line(self) -> &'static str {
+                match self {
+                    $(Name::$name => concat!($text, ": "),)*
+                    Name::Other => ": ",
                 }
             }
         }
@@ -83,90 +96,34 @@ names! {
 impl Name {
     /// The name that these bytes spell, in any case, long or compact.
     pub(crate) fn of(name: &[u8]) -> Self {
-        if let [letter] = name {
-            return Self::compact(letter.to_ascii_lowercase());
-        }
-        let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        let candidates = Self::candidates(name.len(), first);
-        // Nearly all write them as the RFCs do.
-        let found = candidates.iter().find(|candidate| candidate.as_str().as_bytes() == name).or_else(|| {
-            candidates.iter().find(|candidate| candidate.as_str().as_bytes().eq_ignore_ascii_case(name))
-        });
-        found.copied().unwrap_or(Name::Other)
+        words(name).map_or(Name::Other, Self::spelled)
     }
 
-    fn compact(letter: u8) -> Self {
-        match letter {
-            b'v' => Name::Via,
-            b'f' => Name::From,
-            b't' => Name::To,
-            b'i' => Name::CallId,
-            b'm' => Name::Contact,
-            b'l' => Name::ContentLength,
-            b'c' => Name::ContentType,
-            b'e' => Name::ContentEncoding,
-            b's' => Name::Subject,
-            b'k' => Name::Supported,
-            b'r' => Name::ReferTo,
-            b'b' => Name::ReferredBy,
-            b'o' => Name::Event,
-            b'u' => Name::AllowEvents,
-            b'd' => Name::RequestDisposition,
-            b'x' => Name::SessionExpires,
-            _ => Name::Other,
-        }
+    /// The name that the line starts with, and its length, where it is one of at most 15 letters with a colon right behind.
+    #[inline]
+    pub(super) fn before_colon(line: &[u8]) -> Option<(Self, usize)> {
+        let (start, _) = line.split_first_chunk::<16>()?;
+        let start = u128::from_le_bytes(*start);
+        let (front, behind) = (start as u64, (start >> 64) as u64);
+        let colons = equal(front, b':');
+        let (spelling, length) = if colons != 0 {
+            ([lowered(front & up_to_lowest(colons)), 0, 0], place_of(colons))
+        } else {
+            let colons = equal(behind, b':');
+            ([lowered(front), lowered(behind & up_to_lowest(colons)), 0], place_of(colons) + 8)
+        };
+        // Without any colon no spelling is found, since each of them has one.
+        let name = Self::spelled(spelling);
+        (name != Name::Other).then_some((name, length))
     }
 
-    /// The names of this length that start with this letter: almost always none or one.
-    fn candidates(length: usize, first: u8) -> &'static [Name] {
-        match (length, first) {
-            (2, b't') => &[Name::To],
-            (3, b'v') => &[Name::Via],
-            (4, b'f') => &[Name::From],
-            (4, b'c') => &[Name::CSeq],
-            (4, b'd') => &[Name::Date],
-            (4, b'r') => &[Name::RSeq, Name::RAck],
-            (5, b'a') => &[Name::Allow],
-            (5, b'e') => &[Name::Event],
-            (5, b'r') => &[Name::Route],
-            (6, b'a') => &[Name::Accept],
-            (6, b'm') => &[Name::MinSe],
-            (6, b'r') => &[Name::Reason],
-            (6, b's') => &[Name::Server],
-            (7, b'c') => &[Name::CallId, Name::Contact],
-            (7, b'e') => &[Name::Expires],
-            (7, b'r') => &[Name::Require],
-            (7, b's') => &[Name::Subject],
-            (7, b'w') => &[Name::Warning],
-            (8, b'r') => &[Name::ReferTo, Name::Replaces],
-            (9, b'c') => &[Name::CallInfo],
-            (9, b'r') => &[Name::ReferSub],
-            (9, b's') => &[Name::Supported],
-            (9, b't') => &[Name::Timestamp],
-            (10, b'a') => &[Name::AlertInfo],
-            (10, b'u') => &[Name::UserAgent],
-            (11, b'a') => &[Name::AnswerMode],
-            (11, b'm') => &[Name::MinExpires],
-            (11, b'r') => &[Name::ReferredBy, Name::RetryAfter],
-            (11, b'u') => &[Name::Unsupported],
-            (12, b'a') => &[Name::AllowEvents],
-            (12, b'c') => &[Name::ContentType],
-            (12, b'm') => &[Name::MaxForwards],
-            (12, b'r') => &[Name::RecordRoute],
-            (13, b'a') => &[Name::Authorization],
-            (13, b'p') => &[Name::ProxyRequire],
-            (14, b'c') => &[Name::ContentLength],
-            (15, b's') => &[Name::SessionExpires],
-            (16, b'c') => &[Name::ContentEncoding, Name::ContentLanguage],
-            (16, b'w') => &[Name::WwwAuthenticate],
-            (18, b'p') => &[Name::ProxyAuthenticate],
-            (18, b's') => &[Name::SubscriptionState],
-            (19, b'a') => &[Name::AuthenticationInfo],
-            (19, b'c') => &[Name::ContentDisposition],
-            (19, b'p') => &[Name::ProxyAuthorization, Name::PAssertedIdentity],
-            (19, b'r') => &[Name::RequestDisposition],
-            _ => &[],
-        }
+    #[inline]
+    fn spelled(words: [u64; 3]) -> Self {
+        let spelling = SLOTS.get(slot(words)).and_then(|place| SPELLINGS.get(usize::from(*place)));
+        let ([a, b, c], Some(Spelling { words: [d, e, f], name })) = (words, spelling) else {
+            return Name::Other;
+        };
+        if a == *d && b == *e && c == *f { *name } else { Name::Other }
     }
 
     /// The name, if it may stand only once in a message and every message's reading relies on it.
@@ -176,6 +133,95 @@ impl Name {
             _ => None,
         }
     }
+}
+
+/// The compact forms.
+const COMPACT: [(&str, Name); 16] = [
+    ("v", Name::Via),
+    ("f", Name::From),
+    ("t", Name::To),
+    ("i", Name::CallId),
+    ("m", Name::Contact),
+    ("l", Name::ContentLength),
+    ("c", Name::ContentType),
+    ("e", Name::ContentEncoding),
+    ("s", Name::Subject),
+    ("k", Name::Supported),
+    ("r", Name::ReferTo),
+    ("b", Name::ReferredBy),
+    ("o", Name::Event),
+    ("u", Name::AllowEvents),
+    ("d", Name::RequestDisposition),
+    ("x", Name::SessionExpires),
+];
+
+/// One way to write a name, in lower case and with its colon, in words: they compare at once where letters do so in turn.
+#[derive(Clone, Copy)]
+struct Spelling {
+    words: [u64; 3],
+    name: Name,
+}
+
+static SPELLINGS: [Spelling; Name::ALL.len() + COMPACT.len()] = spellings();
+
+/// For each [`slot`] the place of its spelling.
+static SLOTS: [u8; 256] = slots();
+
+/// Its place in [`SLOTS`], which no other spelling shares: the factor was found by trial, and [`slots`] verifies it.
+#[inline]
+const fn slot(words: [u64; 3]) -> usize {
+    let [front, middle, back] = words;
+    let mixed = front ^ middle.rotate_left(23) ^ back.rotate_left(41);
+    (mixed.wrapping_mul(0xfa0b_8518_8296_f5eb) >> 56) as usize
+}
+
+/// The bits up to the lowest that is set.
+#[inline]
+fn up_to_lowest(bits: u64) -> u64 {
+    bits ^ bits.wrapping_sub(1)
+}
+
+/// The name, which has no colon, as a [`Spelling`] has it; `None` if it is longer than any of ours.
+const fn words(name: &[u8]) -> Option<[u64; 3]> {
+    let mut padded = [0; 24];
+    let Some((start, _)) = padded.split_at_mut_checked(name.len()) else { return None };
+    start.copy_from_slice(name);
+    let Some((_, [colon, ..])) = padded.split_at_mut_checked(name.len()) else { return None };
+    *colon = b':';
+    let ([a, b, c], []) = padded.as_chunks::<8>() else { return None };
+    Some([lowered(u64::from_le_bytes(*a)), lowered(u64::from_le_bytes(*b)), lowered(u64::from_le_bytes(*c))])
+}
+
+#[expect(clippy::indexing_slicing, reason = "the compiler runs it, and has no other way to write an array")]
+const fn spellings() -> [Spelling; Name::ALL.len() + COMPACT.len()] {
+    let mut spellings = [Spelling { words: [0; 3], name: Name::Other }; Name::ALL.len() + COMPACT.len()];
+    let mut place = 0;
+    while place < spellings.len() {
+        let (text, name) = if place < Name::ALL.len() {
+            (Name::ALL[place].as_str(), Name::ALL[place])
+        } else {
+            COMPACT[place - Name::ALL.len()]
+        };
+        if let Some(words) = words(text.as_bytes()) {
+            spellings[place] = Spelling { words, name };
+        }
+        place += 1;
+    }
+    spellings
+}
+
+#[expect(clippy::indexing_slicing, reason = "the compiler runs it, and has no other way to write an array")]
+const fn slots() -> [u8; 256] {
+    let spellings = spellings();
+    let mut slots = [u8::MAX; 256];
+    let mut place = 0;
+    while place < spellings.len() {
+        let slot = slot(spellings[place].words);
+        assert!(slots[slot] == u8::MAX, "two spellings share a slot: another factor is needed");
+        slots[slot] = place as u8;
+        place += 1;
+    }
+    slots
 }
 
 #[cfg(test)]
@@ -243,5 +289,26 @@ mod tests {
         }
         assert_eq!(Name::of(b"X-ConfPin"), Name::Other);
         assert_eq!(Name::of(b"L"), Name::ContentLength);
+        for none in
+            ["", "-", "to\0", "\r", "call\rid", "subscription-states", "a-name-of-more-letters-than-any"]
+        {
+            assert_eq!(Name::of(none.as_bytes()), Name::Other, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_before_its_colon_alone() {
+        for name in Name::ALL {
+            let length = name.as_str().len();
+            let line = format!("{}: a value: long enough", name.as_str().to_ascii_lowercase());
+            let found = Name::before_colon(line.as_bytes());
+            assert_eq!(found, (length < 16).then_some((name, length)), "{line}");
+        }
+        for line in
+            ["X-ConfPin: 1234567", "To : <sip:a@example.com>", "To\0: <sip:a@example.com>", "To: <s:a@b>"]
+        {
+            let found = Name::before_colon(line.as_bytes());
+            assert_eq!(found, None, "{line}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Parameters: `;name=value;flag` behind a URI, a name-addr or a Via value.
 
-use super::scan::is_param_stop;
+use super::scan::{NOT_PARAM_NAME, PARAM_STOP, cut, until};
 use super::{Fault, is_token_byte, trim};
 
 /// A parameter list as it was sent, without the first semicolon. Names compare without case.
@@ -22,8 +22,7 @@ impl<'a> Params<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let mut rest = Some(self.0);
         std::iter::from_fn(move || {
-            let text = rest?;
-            let param = Param::plain(text).unwrap_or_else(|| Param::first(text));
+            let param = Param::next(rest?);
             rest = param.rest;
             Some((param.name, param.value.map(unquoted)))
         })
@@ -42,13 +41,19 @@ impl<'a> Params<'a> {
 
     /// Refuses empty parameters, names that are no tokens, open quotes, and white space or control characters without
     /// quotes: an answer could not repeat them as they are. `each` is shown every parameter, as [`iter`](Self::iter) does.
+    #[inline]
     pub(crate) fn check(self, mut each: impl FnMut(&'a str, Option<&'a str>)) -> Result<Self, Fault> {
         let mut rest = Some(self.0).filter(|text| !text.is_empty());
         while let Some(text) = rest {
-            let param = Param::plain(text).unwrap_or_else(|| Param::first(text));
+            if let Some((param, behind)) = Plain::last_or_before_semicolon(text) {
+                each(param.name, param.value);
+                rest = behind;
+                continue;
+            }
+            let param = Param::first(text);
             let readable = |b: u8| is_token_byte(b) || b == b'[' || b == b']';
-            let sound = param.is_plain || param.value.is_none_or(is_value);
-            if param.name.is_empty() || !param.name.bytes().all(readable) || !sound {
+            if param.name.is_empty() || !param.name.bytes().all(readable) || !param.value.is_none_or(is_value)
+            {
                 return Err(Fault::BadParameter);
             }
             each(param.name, param.value.map(unquoted));
@@ -58,40 +63,61 @@ impl<'a> Params<'a> {
     }
 }
 
+/// A parameter without quotes and white space, as nearly all are; its name is sound, and a value is not empty.
+pub(super) struct Plain<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: Option<&'a str>,
+    /// Where it ends.
+    pub(super) end: usize,
+}
+
+impl<'a> Plain<'a> {
+    /// Reads the one that starts here and ends with the text or at a byte of the class `stops`, whatever that may mean.
+    #[inline]
+    pub(super) fn read(text: &'a str, start: usize, stops: u8) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let name_end = until(bytes, start, NOT_PARAM_NAME);
+        let name = text.get(start..name_end).filter(|name| !name.is_empty())?;
+        if bytes.get(name_end) != Some(&b'=') {
+            return Some(Self { name, value: None, end: name_end });
+        }
+        let mut end = until(bytes, name_end + 1, stops);
+        // Only the first equals sign ends the name.
+        while bytes.get(end) == Some(&b'=') {
+            end = until(bytes, end + 1, stops);
+        }
+        let value = text.get(name_end + 1..end).filter(|value| !value.is_empty())?;
+        Some(Self { name, value: Some(value), end })
+    }
+
+    #[inline]
+    fn last_or_before_semicolon(text: &'a str) -> Option<(Self, Option<&'a str>)> {
+        let param = Self::read(text, 0, PARAM_STOP)?;
+        match text.as_bytes().get(param.end) {
+            None => Some((param, None)),
+            Some(b';') => {
+                let behind = text.get(param.end + 1..);
+                Some((param, behind))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
 /// One parameter, its value still in its quotes, and what stands behind it.
 struct Param<'a> {
     name: &'a str,
     value: Option<&'a str>,
     rest: Option<&'a str>,
-    /// There are no quotes and no white space, and a value is not empty.
-    is_plain: bool,
 }
 
 impl<'a> Param<'a> {
-    /// Reads one without quotes and white space, as nearly all are.
     #[inline]
-    fn plain(text: &'a str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let stop = |from: usize| {
-            let length = bytes.get(from..)?.iter().position(|byte| is_param_stop(*byte));
-            Some(length.map_or(bytes.len(), |length| from + length))
-        };
-        let mut end = stop(0)?;
-        let name = text.get(..end)?;
-        let mut value = None;
-        if bytes.get(end) == Some(&b'=') {
-            let start = end + 1;
-            end = stop(start)?;
-            // Only the first equals sign ends the name.
-            while bytes.get(end) == Some(&b'=') {
-                end = stop(end + 1)?;
-            }
-            value = Some(text.get(start..end)?);
+    fn next(text: &'a str) -> Self {
+        match Plain::last_or_before_semicolon(text) {
+            Some((Plain { name, value, .. }, rest)) => Self { name, value, rest },
+            None => Self::first(text),
         }
-        if value == Some("") || !matches!(bytes.get(end), None | Some(b';')) {
-            return None;
-        }
-        Some(Self { name, value, rest: text.get(end + 1..), is_plain: true })
     }
 
     fn first(text: &'a str) -> Self {
@@ -118,7 +144,6 @@ impl<'a> Param<'a> {
             name: part(0, equals.unwrap_or(end)),
             value: equals.map(|equals| part(equals + 1, end)),
             rest: text.get(end + 1..),
-            is_plain: false,
         }
     }
 }
@@ -152,9 +177,19 @@ fn quotes_are_closed(value: &str) -> bool {
     !quoted
 }
 
-/// The parts of `text` between separators that stand outside of quoted strings.
-pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
-    split(text, separator, false)
+/// The parameters of a list with their names, each as it was sent but for the white space around it.
+pub(super) fn as_sent(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let here = rest?;
+        if let Some((param, behind)) = Plain::last_or_before_semicolon(here) {
+            rest = behind;
+            return Some((param.name, here.get(..param.end)?));
+        }
+        let whole = split(here, b';', false).next()?;
+        rest = here.get(whole.len() + 1..);
+        Some((trim(cut(whole, b'=').map_or(whole, |(name, _)| name)), trim(whole)))
+    })
 }
 
 /// The parts of `text` between commas that stand outside of quoted strings and angle brackets.

@@ -1,7 +1,9 @@
-//! One pass over the bytes finds the lines; what every message must have is then read and verified.
+//! Reads a message: of what its lines hold, what every message must have is read and verified.
 
-use super::head::{Field, Fields};
-use super::scan::{cut, cut_at_lws, is_lws, is_token, is_token_byte, number};
+use super::head::Fields;
+use super::lines::{self, Lines};
+use super::params::split_values;
+use super::scan::{cut, first_below, is_lws, is_token, number};
 use super::{CSeq, Fault, Head, Message, Method, Name, NameAddr, Request, Response, Status, Uri, Via, trim};
 
 /// The longest message: what one UDP datagram can carry.
@@ -55,170 +57,56 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     }
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let bytes = bytes.get(start..).unwrap_or_default();
-    let Lines { first, fields, split, fault } = Lines::sound(bytes).unwrap_or_else(|| Lines::faulty(bytes));
-    match start_line(first).map_err(Rejected::hopeless)? {
-        StartLine::Request { method, uri, faults } => request(method, uri, fields, &split, fault.or(faults)),
-        StartLine::Response { status, reason } => {
-            let head = fault.map_or_else(|| head(&fields, &split), Err);
-            match head {
-                Ok(parts) => Ok(Message::Response(Response { status, reason, head: parts.with(fields) })),
-                Err(fault) => Err(Rejected::hopeless(fault)),
+    // The table of lines is large, so it stays here until the message is made around it.
+    let mut fields = Fields::new();
+    let lines = lines::sound(bytes, &mut fields).unwrap_or_else(|| {
+        fields = Fields::new();
+        lines::faulty(bytes, &mut fields)
+    });
+    match start_line(lines.first).map_err(Rejected::hopeless)? {
+        StartLine::Request { method, uri, faults } => {
+            match sound_request(method, uri, faults, &fields, &lines) {
+                Ok((uri, parts)) => Ok(Message::Request(Request { method, uri, head: parts.with(fields) })),
+                Err(fault) => Err(refused(method, fields, fault)),
             }
         }
+        StartLine::Response { status, reason } => match sound_head(&fields, &lines) {
+            Ok(parts) => Ok(Message::Response(Response { status, reason, head: parts.with(fields) })),
+            Err(fault) => Err(Rejected::hopeless(fault)),
+        },
     }
 }
 
-#[expect(clippy::result_large_err, reason = "as for `parse`")]
-fn request<'a>(
+#[inline]
+fn sound_request<'a>(
     method: Method<'a>,
     uri: &'a str,
-    fields: Fields<'a>,
-    split: &Split<'a>,
-    fault: Option<Fault>,
-) -> Result<Message<'a>, Rejected<'a>> {
-    let sound = match fault {
-        Some(fault) => Err(fault),
-        None => request_uri(uri).and_then(|uri| {
-            let parts = head(&fields, split)?;
-            match method {
-                _ if parts.cseq.method == method => Ok((uri, parts)),
-                Method::Other(_) => Err(Fault::UnknownMethod),
-                _ => Err(Fault::MethodMismatch),
-            }
-        }),
-    };
-    match sound {
-        Ok((uri, parts)) => Ok(Message::Request(Request { method, uri, head: parts.with(fields) })),
-        Err(fault) => {
-            let via = fields.first(Name::Via).and_then(|line| Via::of_refused(first_value(line)).ok());
-            let unsound = via.filter(|_| method != Method::Ack).map(|via| Unsound { via, fields });
-            Err(Rejected { fault, unsound })
-        }
+    faults: Option<Fault>,
+    fields: &Fields<'a>,
+    lines: &Lines<'a>,
+) -> Result<(Uri<'a>, Parts<'a>), Fault> {
+    if let Some(fault) = lines.fault.or(faults) {
+        return Err(fault);
     }
+    let uri = request_uri(uri)?;
+    let parts = sound_head(fields, lines)?;
+    match method {
+        _ if parts.cseq.method == method => Ok((uri, parts)),
+        Method::Other(_) => Err(Fault::UnknownMethod),
+        _ => Err(Fault::MethodMismatch),
+    }
+}
+
+#[cold]
+fn refused<'a>(method: Method<'a>, fields: Fields<'a>, fault: Fault) -> Rejected<'a> {
+    let via = fields.first(Name::Via).and_then(|line| Via::of_refused(line).ok());
+    let unsound = via.filter(|_| method != Method::Ack).map(|via| Unsound { via, fields });
+    Rejected { fault, unsound }
 }
 
 fn request_uri(text: &str) -> Result<Uri<'_>, Fault> {
     // Headers have no place in a Request-URI (§19.1.1) and must never become real ones.
     Uri::parse(text).ok().filter(|uri| uri.headers.is_none()).ok_or(Fault::BadRequestUri)
-}
-
-struct Split<'a> {
-    whole: &'a [u8],
-    body: &'a [u8],
-}
-
-/// The lines of a head: the start line, the header fields up to the first fault, and what follows.
-struct Lines<'a> {
-    first: &'a str,
-    fields: Fields<'a>,
-    split: Split<'a>,
-    fault: Option<Fault>,
-}
-
-impl<'a> Lines<'a> {
-    /// Reads a message that is text as a whole and without fault, as nearly all are, in one pass.
-    fn sound(bytes: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let mut fields = Fields::new(text);
-        let (first, end) = read_lines(text, &mut fields);
-        let body = bytes.get(end.ok()??..)?;
-        Some(Self { first, fields, split: Split { whole: bytes, body }, fault: None })
-    }
-
-    /// Reads any other: the body may be anything, and of a faulty head the first fault counts.
-    fn faulty(bytes: &'a [u8]) -> Self {
-        let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 2);
-        let (head, rest) = end.and_then(|end| bytes.split_at_checked(end)).unwrap_or((bytes, &[]));
-        let (text, unreadable) = readable(head);
-        let mut fields = Fields::new(text);
-        let (first, lines) = read_lines(text, &mut fields);
-        let unended = if end.is_none() { Some(Fault::NoEnd) } else { None };
-        let split = Split { whole: bytes, body: rest.get(2..).unwrap_or_default() };
-        Self { first, fields, split, fault: unreadable.or(unended).or(lines.err()) }
-    }
-}
-
-/// The head as text; of one that is not UTF-8, the lines before the first that is not.
-fn readable(head: &[u8]) -> (&str, Option<Fault>) {
-    let fault = match std::str::from_utf8(head) {
-        Ok(text) => return (text, None),
-        Err(fault) => fault,
-    };
-    let valid = head.get(..fault.valid_up_to()).unwrap_or_default();
-    let end = memchr::memrchr(b'\n', valid).map_or(0, |at| at + 1);
-    let text = valid.get(..end).and_then(|lines| std::str::from_utf8(lines).ok());
-    (text.unwrap_or_default(), Some(Fault::NotUtf8))
-}
-
-/// Returns the start line and fills the table with the header lines, up to the first fault or the empty line; where what
-/// follows that starts, if there is one.
-fn read_lines<'a>(text: &'a str, fields: &mut Fields<'a>) -> (&'a str, Result<Option<usize>, Fault>) {
-    let (first, mut at) = match line_at(text, 0) {
-        Ok(Some(end)) => (text.get(..end).unwrap_or_default(), end + 2),
-        Ok(None) => (text, text.len()),
-        Err(fault) => return (text.split(['\r', '\n']).next().unwrap_or_default(), Err(fault)),
-    };
-    let bytes = text.as_bytes();
-    while at < text.len() {
-        if bytes.get(at..at + 2) == Some(b"\r\n") {
-            return (first, Ok(Some(at + 2)));
-        }
-        let start = at;
-        let mut end;
-        loop {
-            end = match line_at(text, at) {
-                Ok(Some(end)) => end,
-                Ok(None) => text.len(),
-                Err(fault) => return (first, Err(fault)),
-            };
-            at = end + 2;
-            // A line that starts with white space goes on with the one before (§7.3.1).
-            if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
-        if let Err(fault) = read_field(text, start, end, fields) {
-            return (first, Err(fault));
-        }
-    }
-    (first, Ok(None))
-}
-
-/// Where the line that starts at `at` ends; `None` when nothing ends it.
-fn line_at(text: &str, at: usize) -> Result<Option<usize>, Fault> {
-    let rest = text.as_bytes().get(at..).unwrap_or_default();
-    let Some(length) = memchr::memchr2(b'\r', b'\n', rest) else { return Ok(None) };
-    if rest.get(length..length + 2) != Some(b"\r\n") {
-        return Err(Fault::BadLine);
-    }
-    Ok(Some(at + length))
-}
-
-fn read_field<'a>(text: &'a str, start: usize, end: usize, fields: &mut Fields<'a>) -> Result<(), Fault> {
-    let line = text.get(start..end).unwrap_or_default().as_bytes();
-    let length = line.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(line.len());
-    let (name, rest) = line.split_at_checked(length).unwrap_or_default();
-    let space = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(rest.len());
-    if name.is_empty() || rest.get(space) != Some(&b':') {
-        return Err(Fault::BadHeader);
-    }
-    let value = rest.get(space + 1..).unwrap_or_default();
-    let value_start = start + length + space + 1 + value.iter().take_while(|byte| is_lws(**byte)).count();
-    let value_end = (end - value.iter().rev().take_while(|byte| is_lws(**byte)).count()).max(value_start);
-    let known = Name::of(name);
-    if let Some(text) = known.singleton()
-        && fields.first(known).is_some()
-    {
-        return Err(Fault::Twice(text));
-    }
-    // Lossless: a message has at most 65535 bytes.
-    fields.push(Field {
-        name: known,
-        name_start: start as u16,
-        name_end: (start + length) as u16,
-        value_start: value_start as u16,
-        value_end: value_end as u16,
-    })
 }
 
 fn start_line(line: &str) -> Result<StartLine<'_>, Fault> {
@@ -229,18 +117,21 @@ fn start_line(line: &str) -> Result<StartLine<'_>, Fault> {
         return Ok(StartLine::Response { status: status.ok_or(Fault::BadStatus)?, reason });
     }
     let (method, rest) = cut(line, b' ').ok_or(Fault::BadStartLine)?;
-    if !is_token(method) {
-        return Err(Fault::BadStartLine);
+    let method = match Method::of(method) {
+        Method::Other(method) if !is_token(method) => return Err(Fault::BadStartLine),
+        method => method,
+    };
+    if let Some(uri) = rest.strip_suffix(" SIP/2.0") {
+        return Ok(StartLine::Request { method, uri, faults: None });
     }
     let space = memchr::memrchr(b' ', rest.as_bytes()).ok_or(Fault::BadStartLine)?;
     let (uri, version) = rest.split_at_checked(space).ok_or(Fault::BadStartLine)?;
     let faults = match version {
-        " SIP/2.0" => None,
         v if v.eq_ignore_ascii_case(" SIP/2.0") => None,
         v if v.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(" SIP/")) => Some(Fault::BadVersion),
         _ => Some(Fault::BadStartLine),
     };
-    Ok(StartLine::Request { method: Method::of(method), uri, faults })
+    Ok(StartLine::Request { method, uri, faults })
 }
 
 /// The verified parts of a head, before the table of fields is moved to its place.
@@ -250,56 +141,81 @@ struct Parts<'a> {
     to: NameAddr<'a>,
     call_id: &'a str,
     cseq: CSeq<'a>,
+    contact: Option<NameAddr<'a>>,
     body: &'a [u8],
     raw: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
+    #[inline]
     fn with(self, fields: Fields<'a>) -> Head<'a> {
-        let Self { via, from, to, call_id, cseq, body, raw } = self;
-        Head { via, from, to, call_id, cseq, body, raw, fields }
+        let Self { via, from, to, call_id, cseq, contact, body, raw } = self;
+        Head { via, from, to, call_id, cseq, body, raw, contact, fields }
     }
 }
 
-fn head<'a>(fields: &Fields<'a>, split: &Split<'a>) -> Result<Parts<'a>, Fault> {
+#[inline]
+fn sound_head<'a>(fields: &Fields<'a>, lines: &Lines<'a>) -> Result<Parts<'a>, Fault> {
+    if let Some(fault) = lines.fault {
+        return Err(fault);
+    }
     let need = |name: Name| fields.first(name).ok_or(Fault::Missing(name.as_str()));
-    let via = first_via(need(Name::Via)?)?;
+    let via = Via::first(need(Name::Via)?)?;
     let from = NameAddr::parse(need(Name::From)?).map_err(|_| Fault::Malformed("From"))?;
     let to = NameAddr::parse(need(Name::To)?).map_err(|_| Fault::Malformed("To"))?;
     let call_id = need(Name::CallId)?;
-    if call_id.is_empty() || call_id.bytes().any(|byte| byte <= b' ') {
+    if call_id.is_empty() || first_below::<0x21>(call_id.as_bytes()).is_some() {
         return Err(Fault::Malformed("Call-ID"));
     }
     let cseq = cseq(need(Name::CSeq)?).ok_or(Fault::Malformed("CSeq"))?;
-    for line in fields.lines(Name::Contact) {
-        contact(line)?;
+    let contact = match fields.first(Name::Contact) {
+        Some(line) => contact(line)?,
+        None => None,
+    };
+    for line in fields.lines(Name::Contact).skip(1) {
+        self::contact(line)?;
     }
-    let body = body(fields, split.body)?;
-    Ok(Parts { via, from, to, call_id, cseq, body, raw: split.whole })
+    let body = body(fields, lines.rest)?;
+    Ok(Parts { via, from, to, call_id, cseq, contact, body, raw: lines.whole })
 }
 
-fn first_via(line: &str) -> Result<Via<'_>, Fault> {
-    Via::parse(first_value(line))
-}
-
-fn first_value(line: &str) -> &str {
-    super::params::split_values(line).next().unwrap_or_default()
-}
-
-fn contact(line: &str) -> Result<(), Fault> {
+/// Verifies what one Contact line names; the first of them, unless it is `*`.
+#[inline]
+fn contact(line: &str) -> Result<Option<NameAddr<'_>>, Fault> {
+    if let Some(only) = NameAddr::plain(line) {
+        return Ok(Some(only));
+    }
     if line == "*" {
-        return Ok(());
+        return Ok(None);
     }
-    for value in super::params::split_values(line) {
-        NameAddr::parse(value).map_err(|_| Fault::Malformed("Contact"))?;
+    let mut values = split_values(line);
+    let bad = |_| Fault::Malformed("Contact");
+    let first = NameAddr::parse(values.next().unwrap_or_default()).map_err(bad)?;
+    for value in values {
+        NameAddr::parse(value).map_err(bad)?;
     }
-    Ok(())
+    Ok(Some(first))
 }
 
+#[inline]
 fn cseq(value: &str) -> Option<CSeq<'_>> {
-    let (digits, method) = cut_at_lws(value)?;
-    let (number, method) = (number(digits)?, trim(method));
-    if is_token(method) { Some(CSeq { number, method: Method::of(method) }) } else { None }
+    let bytes = value.as_bytes();
+    let (mut number, mut end) = (0u64, 0);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
+        if number > u32::MAX.into() {
+            return None;
+        }
+        number = number * 10 + u64::from(*digit - b'0');
+        end += 1;
+    }
+    if end == 0 || !bytes.get(end).is_some_and(|byte| is_lws(*byte)) {
+        return None;
+    }
+    let (number, method) = (u32::try_from(number).ok()?, value.get(end..)?);
+    match Method::of(trim(method)) {
+        Method::Other(method) if !is_token(method) => None,
+        method => Some(CSeq { number, method }),
+    }
 }
 
 fn body<'a>(fields: &Fields<'a>, rest: &'a [u8]) -> Result<&'a [u8], Fault> {
@@ -308,8 +224,11 @@ fn body<'a>(fields: &Fields<'a>, rest: &'a [u8]) -> Result<&'a [u8], Fault> {
     if lengths.any(|other| other != first) {
         return Err(Fault::Twice("Content-Length"));
     }
-    let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
-    let says = if digits { first.parse::<usize>().ok() } else { None };
+    let says = match number(first) {
+        Some(says) => Some(says as usize),
+        None if first.bytes().all(|byte| byte.is_ascii_digit()) => first.parse().ok(),
+        None => None,
+    };
     let says = says.ok_or(Fault::Malformed("Content-Length"))?;
     rest.get(..says).ok_or(Fault::BodyTooShort { says, has: rest.len() })
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::scan::{cut, cut_at_lws, is_lws, is_token};
-use super::uri::host_and_port;
+use super::params::{Plain, split_values};
+use super::scan::{LISTED_PARAM_STOP, NOT_TOKEN, cut, cut_at_lws, is_lws, is_token, until};
+use super::uri::{host_and_port, plain_host_and_port};
 use super::{Fault, Host, Params, trim};
 
 const BAD: Fault = Fault::Malformed("Via");
@@ -30,19 +31,53 @@ impl<'a> Via<'a> {
     pub fn parse(value: &'a str) -> Result<Self, Fault> {
         let (mut via, version) = Self::front(value)?;
         let (mut branch, mut rport) = (None, None);
-        via.params.check(|name, value| match name.len() {
-            6 if branch.is_none() && name.eq_ignore_ascii_case("branch") => branch = Some(value),
-            5 if rport.is_none() && name.eq_ignore_ascii_case("rport") => rport = Some(value),
-            _ => {}
-        })?;
+        via.params.check(|name, value| see(name, value, &mut branch, &mut rport))?;
         via.take(branch.flatten(), rport)?;
         if version == "2.0" { Ok(via) } else { Err(BAD) }
     }
 
-    /// Reads one value of which only the sender matters, since the request is refused: whatever is wrong with its
-    /// parameters, and if it is of another version (§21.5.6).
-    pub(super) fn of_refused(value: &'a str) -> Result<Self, Fault> {
-        let (mut via, _) = Self::front(value)?;
+    /// Reads the first value of a header line.
+    #[inline]
+    pub(super) fn first(line: &'a str) -> Result<Self, Fault> {
+        match Self::plain(line) {
+            Some(via) => Ok(via),
+            None => Self::parse(first_value(line)),
+        }
+    }
+
+    /// Reads the first value of a line, in one pass, if it is written without quotes and needless white space.
+    #[inline]
+    fn plain(line: &'a str) -> Option<Self> {
+        const VERSION: &str = "SIP/2.0/";
+        let bytes = line.as_bytes();
+        if !line.starts_with(VERSION) {
+            return None;
+        }
+        let space = until(bytes, VERSION.len(), NOT_TOKEN);
+        let transport = line.get(VERSION.len()..space).filter(|transport| !transport.is_empty())?;
+        if bytes.get(space) != Some(&b' ') {
+            return None;
+        }
+        let (host, port, mut end) = plain_host_and_port(line, space + 1)?;
+        let first_param = end + 1;
+        let (mut branch, mut rport) = (None, None);
+        while bytes.get(end) == Some(&b';') {
+            let param = Plain::read(line, end + 1, LISTED_PARAM_STOP)?;
+            see(param.name, param.value, &mut branch, &mut rport);
+            end = param.end;
+        }
+        if !matches!(bytes.get(end), None | Some(b',')) {
+            return None;
+        }
+        let params = Params::new(line.get(first_param..end).unwrap_or_default());
+        let rport = rport.map(|value: Option<&str>| value.and_then(|port| port.parse().ok()));
+        Some(Self { raw: line.get(..end)?, transport, host, port, params, branch: branch.flatten(), rport })
+    }
+
+    /// Reads the first value of a line of which only the sender matters, since the request is refused: whatever is wrong
+    /// with its parameters, and if it is of another version (§21.5.6).
+    pub(super) fn of_refused(line: &'a str) -> Result<Self, Fault> {
+        let (mut via, _) = Self::front(first_value(line))?;
         via.take(via.params.value("branch"), via.params.get("rport"))?;
         Ok(via)
     }
@@ -96,6 +131,26 @@ impl<'a> Via<'a> {
     }
 }
 
+fn first_value(line: &str) -> &str {
+    split_values(line).next().unwrap_or_default()
+}
+
+/// Keeps the first parameter of either name.
+#[inline]
+fn see<'a>(
+    name: &str,
+    value: Option<&'a str>,
+    branch: &mut Option<Option<&'a str>>,
+    rport: &mut Option<Option<&'a str>>,
+) {
+    let slot = match name.len() {
+        6 if name.eq_ignore_ascii_case("branch") => branch,
+        5 if name.eq_ignore_ascii_case("rport") => rport,
+        _ => return,
+    };
+    slot.get_or_insert(value);
+}
+
 fn sent_by_of(text: &str) -> Option<(Host<'_>, Option<u16>)> {
     if text.bytes().any(is_lws) {
         // White space may stand around the colon; that is rare enough not to be read in place.
@@ -107,6 +162,8 @@ fn sent_by_of(text: &str) -> Option<(Host<'_>, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -118,6 +175,22 @@ mod tests {
         assert_eq!(read("z9hG4bKa=/:@b"), Ok(Some("z9hG4bKa=/:@b".to_owned())));
         for branch in ["z9hG4bKa\0b", "z9hG4bKa b", "z9hG4bKa\r\n b", "\"z9hG4bK\tb\""] {
             assert!(read(branch).is_err(), "{branch:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_one_pass_is_read_the_same_in_many(
+            host in " ?(h|10.0.0.1|10.0.0.01|\\[::1\\])(:[0-9]{1,6})?",
+            params in "( ?; ?(rport|branch|RPORT|x)(=[a\";,<>=7 ]{0,4})?){0,3}",
+            next in "( ?, ?SIP/2.0/TCP x;\")?",
+        ) {
+            let line = format!("SIP/2.0/UDP {host}{params}{next}");
+            let read = Via::parse(first_value(&line));
+            if let Some(plain) = Via::plain(&line) {
+                prop_assert_eq!(read, Ok(plain), "{}", line);
+            }
+            prop_assert_eq!(Via::first(&line), read);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Writing messages straight into the buffer that is sent.
 
 use crate::mistakes::{self, Mistake};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::scan::cut;
+use super::scan::{cut, first_below};
 use super::{Method, Name, NameAddr, Rejected, Request, Status, Via, trim};
 
 /// Appends one message to a buffer. No value that it is given can end its line: CR, LF and NUL become spaces.
@@ -32,7 +32,10 @@ impl<'o> Writer<'o> {
         out.extend_from_slice(b"SIP/2.0 ");
         push_number(out, status.code().into());
         out.push(b' ');
-        push_value(out, reason.unwrap_or(status.phrase()));
+        match reason {
+            Some(reason) => push_value(out, reason),
+            None => out.extend_from_slice(status.phrase().as_bytes()),
+        }
         out.extend_from_slice(b"\r\n");
         Self { out }
     }
@@ -48,19 +51,22 @@ impl<'o> Writer<'o> {
         to_tag: Option<&str>,
     ) -> Self {
         let mut writer = Self::response(out, status, None);
-        writer.vias(&request.via, request.lines(Name::Via), source);
+        let is_plain = request.fields.are_plain;
+        writer.vias(&request.via, request.lines(Name::Via), source, is_plain);
         let makes_dialog = matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer);
         if makes_dialog && status.code() > 100 && status.code() < 300 {
             for line in request.lines(Name::RecordRoute) {
-                writer.field(Name::RecordRoute, line);
+                writer.repeat(Name::RecordRoute, line, is_plain);
             }
         }
-        writer.field(Name::From, request.from.raw);
+        writer.repeat(Name::From, request.from.raw, is_plain);
         match (request.to.tag(), to_tag) {
-            (None, Some(tag)) => writer.field_parts(Name::To, &[request.to.raw, ";tag=", tag]),
-            _ => writer.field(Name::To, request.to.raw),
-        };
-        writer.field(Name::CallId, request.call_id);
+            (None, Some(tag)) => {
+                writer.field_parts(Name::To, &[request.to.raw, ";tag=", tag]);
+            }
+            _ => writer.repeat(Name::To, request.to.raw, is_plain),
+        }
+        writer.repeat(Name::CallId, request.call_id, is_plain);
         writer.cseq(request.cseq.number, request.cseq.method);
         if status == Status::TRYING
             && let Some(timestamp) = request.first(Name::Timestamp)
@@ -75,7 +81,7 @@ impl<'o> Writer<'o> {
     pub fn refusal(out: &'o mut Vec<u8>, rejected: &Rejected<'_>, source: SocketAddr, to_tag: &str) {
         let Some(unsound) = rejected.unsound.as_ref() else { return };
         let mut writer = Self::response(out, rejected.fault.status(), None);
-        writer.vias(&unsound.via, unsound.fields.lines(Name::Via), source);
+        writer.vias(&unsound.via, unsound.fields.lines(Name::Via), source, false);
         for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
             let Some(value) = unsound.fields.first(name) else { continue };
             let untagged = name == Name::To && NameAddr::parse(value).is_ok_and(|to| to.tag().is_none());
@@ -89,35 +95,49 @@ impl<'o> Writer<'o> {
         writer.end();
     }
 
-    fn vias<'a>(&mut self, top: &Via<'_>, lines: impl Iterator<Item = &'a str>, source: SocketAddr) {
+    fn vias<'a>(
+        &mut self,
+        top: &Via<'_>,
+        lines: impl Iterator<Item = &'a str>,
+        source: SocketAddr,
+        is_plain: bool,
+    ) {
         for (place, line) in lines.enumerate() {
-            self.name(Name::Via.as_str());
+            self.start(Name::Via);
             if place == 0 {
-                self.top_via(top, source);
+                self.top_via(top, source, is_plain);
                 // Further values may stand in the same line.
-                push_value(self.out, line.get(top_length(line)..).unwrap_or_default());
+                let behind = line.get(top.raw.len()..).unwrap_or_default();
+                push_read(self.out, trim_start(behind), is_plain);
             } else {
-                push_value(self.out, line);
+                push_read(self.out, line, is_plain);
             }
             self.out.extend_from_slice(b"\r\n");
         }
     }
 
-    fn top_via(&mut self, via: &Via<'_>, source: SocketAddr) {
+    fn top_via(&mut self, via: &Via<'_>, source: SocketAddr, is_plain: bool) {
         let asks_port = via.rport().is_some();
         if !asks_port && !via.differs_from(source) {
-            push_value(self.out, via.raw);
+            push_read(self.out, via.raw, is_plain);
             return;
         }
-        push_value(self.out, trim(cut(via.raw, b';').map_or(via.raw, |(front, _)| front)));
-        for param in super::params::split_outside_quotes(via.params.raw(), b';') {
-            let name = trim(cut(param, b'=').map_or(param, |(name, _)| name));
-            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") || name.is_empty()
-            {
-                continue;
+        let front = match via.params.raw() {
+            "" => cut(via.raw, b';').map_or(via.raw, |(front, _)| front),
+            params => via.raw.get(..via.raw.len().saturating_sub(params.len() + 1)).unwrap_or_default(),
+        };
+        push_read(self.out, trim(front), is_plain);
+        for (name, whole) in super::params::as_sent(via.params.raw()) {
+            let is_ours = match name.len() {
+                0 => true,
+                5 => name.eq_ignore_ascii_case("rport"),
+                8 => name.eq_ignore_ascii_case("received"),
+                _ => false,
+            };
+            if !is_ours {
+                self.out.push(b';');
+                push_read(self.out, whole, is_plain);
             }
-            self.out.push(b';');
-            push_value(self.out, trim(param));
         }
         self.out.extend_from_slice(b";received=");
         push_address(self.out, source);
@@ -127,19 +147,28 @@ impl<'o> Writer<'o> {
         }
     }
 
-    fn name(&mut self, name: &str) {
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
+    /// Appends a header field with what was read from a message, which is plain where that was.
+    fn repeat(&mut self, name: Name, value: &str, is_plain: bool) {
+        self.start(name);
+        push_read(self.out, value, is_plain);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn start(&mut self, name: Name) {
+        self.out.extend_from_slice(name.start_of_line().as_bytes());
     }
 
     /// Appends a header field.
     pub fn field(&mut self, name: Name, value: &str) -> &mut Self {
-        self.other(name.as_str(), value)
+        self.start(name);
+        push_value(self.out, value);
+        self.out.extend_from_slice(b"\r\n");
+        self
     }
 
     /// Appends a header field whose value is these pieces, one behind the other.
     pub fn field_parts(&mut self, name: Name, pieces: &[&str]) -> &mut Self {
-        self.name(name.as_str());
+        self.start(name);
         for piece in pieces {
             push_value(self.out, piece);
         }
@@ -149,7 +178,8 @@ impl<'o> Writer<'o> {
 
     /// Appends a header field that [`Name`] does not have.
     pub fn other(&mut self, name: &str, value: &str) -> &mut Self {
-        self.name(name);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
         push_value(self.out, value);
         self.out.extend_from_slice(b"\r\n");
         self
@@ -157,7 +187,7 @@ impl<'o> Writer<'o> {
 
     /// Appends a header field with a number.
     pub fn number(&mut self, name: Name, value: u32) -> &mut Self {
-        self.name(name.as_str());
+        self.start(name);
         push_number(self.out, value.into());
         self.out.extend_from_slice(b"\r\n");
         self
@@ -165,7 +195,7 @@ impl<'o> Writer<'o> {
 
     /// Appends `CSeq`.
     pub fn cseq(&mut self, number: u32, method: Method<'_>) -> &mut Self {
-        self.name(Name::CSeq.as_str());
+        self.start(Name::CSeq);
         push_number(self.out, number.into());
         self.out.push(b' ');
         push_value(self.out, method.as_str());
@@ -204,9 +234,8 @@ impl<'o> Writer<'o> {
     }
 }
 
-/// How much of a Via line its first value takes.
-fn top_length(line: &str) -> usize {
-    super::params::split_values(line).next().map_or(0, str::len)
+fn trim_start(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\r', '\n'])
 }
 
 pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
@@ -214,12 +243,42 @@ pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
 }
 
 fn push_address(out: &mut Vec<u8>, source: SocketAddr) {
-    // `received` carries IPv6 without brackets (§25.1, via-received).
-    out.extend_from_slice(source.ip().to_canonical().to_string().as_bytes());
+    match source.ip().to_canonical() {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                push_octet(out, octet);
+            }
+        }
+        // `received` carries IPv6 without brackets (§25.1, via-received).
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
+fn push_octet(out: &mut Vec<u8>, octet: u8) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
+}
+
+/// Appends what was read from a message. Where no line of that holds a control character it cannot end its line here.
+fn push_read(out: &mut Vec<u8>, value: &str, is_plain: bool) {
+    if is_plain {
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        push_value(out, value);
+    }
 }
 
 fn push_value(out: &mut Vec<u8>, value: &str) {
-    if memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none() {
+    // CR, LF and NUL lie below, and little else that a value may hold.
+    if first_below::<0x0e>(value.as_bytes()).is_none() {
         out.extend_from_slice(value.as_bytes());
         return;
     }
