@@ -33,7 +33,7 @@ use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::config::Config;
 use crate::ident::{Ident, Key, Table};
-use crate::io::{Outbox, Reason, Sequence, Wake};
+use crate::io::{Outbox, Reason, Sequence, Wake, Worker};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::Report;
 use crate::sip::resolve::{Families, Resolver};
@@ -87,6 +87,10 @@ pub(crate) struct Calls {
     names: HashMap<CallName, Key<Call>, Keyed>,
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
+    /// How many may be in progress: this worker's part of `max_calls`, which it may lend.
+    permits: usize,
+    /// How many records of calls that are over are kept.
+    most_records: usize,
     /// Calls that are over, oldest first; some may be forgotten already.
     ended: VecDeque<Key<Call>>,
     draining: bool,
@@ -117,7 +121,7 @@ impl Call {
 
 impl Calls {
     /// No calls yet.
-    pub(crate) fn new(config: Config, locals: Locals, seed: &Seed) -> Self {
+    pub(crate) fn new(config: Config, locals: Locals, seed: &Seed, worker: Worker) -> Self {
         let locals = Arc::new(locals);
         let timers = Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 };
         let proxy = config.sip.proxy.as_ref().map(|proxy| proxy.hop().clone());
@@ -131,6 +135,7 @@ impl Calls {
         let random = Random::new(seed, Consumer::Transactions);
         let transactions = Transactions::new(random, keys.bytes(), timers, (transport, resolver));
         let contacts = Contacts::new(Keyed::new(&mut keys));
+        let permits = worker.share(config.calls.max_calls);
         Self {
             endpoint: Endpoint {
                 transactions,
@@ -140,12 +145,14 @@ impl Calls {
                 proxy,
                 contacts,
             },
-            calls: Table::default(),
+            calls: Table::of_worker(worker.id),
             legs: Table::default(),
             departed: Departed::default(),
             names: HashMap::with_hasher(Keyed::new(&mut keys)),
             wheel: Wheel::new(),
             in_progress: 0,
+            permits,
+            most_records: permits.max(1),
             ended: VecDeque::new(),
             draining: false,
             expired: Vec::new(),
@@ -185,6 +192,24 @@ impl Calls {
     /// Whether no call is in progress.
     pub(crate) fn is_quiet(&self) -> bool {
         self.in_progress == 0
+    }
+
+    /// Whether a new call would be taken, were there a permit for it.
+    pub(crate) fn lacks_permit(&self) -> bool {
+        !self.draining && self.in_progress >= self.permits
+    }
+
+    /// Gives away as many permits as `part` says of those that no call needs.
+    pub(crate) fn give_permits(&mut self, part: impl FnOnce(usize) -> usize) -> usize {
+        let free = self.permits.saturating_sub(self.in_progress);
+        let given = part(free).min(free);
+        self.permits -= given;
+        given
+    }
+
+    /// Takes permits that another worker gave away.
+    pub(crate) fn take_permits(&mut self, permits: usize) {
+        self.permits += permits;
     }
 
     /// How many of each live.
@@ -385,8 +410,7 @@ impl Calls {
 
     /// Records of calls that are over take no more room than as many calls: beyond, the oldest go before their time.
     fn bound_records(&mut self) {
-        let most = self.endpoint.config.calls.max_calls;
-        while self.ended.len() > most {
+        while self.ended.len() > self.most_records {
             if let Some(oldest) = self.ended.pop_front() {
                 self.forget(oldest);
             }

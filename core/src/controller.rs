@@ -1,5 +1,6 @@
 //! [`Controller`] wires the layers together; it is the only type that a runtime needs.
 
+mod handover;
 mod overload;
 #[cfg(test)]
 mod property;
@@ -13,13 +14,14 @@ use crate::auth::server::{Gate, Policy};
 use crate::call::Calls;
 use crate::config::Config;
 use crate::http::Dates;
-use crate::io::{ConnectionId, Input, ListenerId, Outbox, Reason, Wake};
+use crate::io::{ConnectionId, Input, ListenerId, Outbox, Reason, Wake, Worker};
 use crate::random::{Consumer, Random, Seed};
 use crate::sip::resolve::Resolver;
 use crate::sip::transport::Locals;
 use crate::tls::Acceptor;
 use crate::users::Directory;
 use crate::{Epoch, Tick};
+use handover::Owners;
 use overload::Overload;
 use streams::Streams;
 use thiserror::Error;
@@ -84,6 +86,7 @@ struct Core {
     dates: Dates,
     epoch: Epoch,
     overload: Overload,
+    owners: Owners,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,21 @@ impl Controller {
     ///
     /// HTTPS connections are closed until a certificate has come in ([`Input::Certificate`]).
     pub fn new(config: Config, users: Directory, seed: Seed, epoch: Epoch) -> Result<Self, StartError> {
+        Self::for_worker(config, users, seed, epoch, Worker::ALONE)
+    }
+
+    /// The controller of one worker among several, each with SIP addresses of its own. All are given the same configuration
+    /// but for these, the same seed and ticks of the same clock; the limits of the configuration hold for all together.
+    ///
+    /// What one has for another is in [`Outbox::parcels`], and comes in there as [`Input::Handover`]. HTTP connections may be
+    /// accepted by any of them, up to its [share](Worker::share) of `limits.connections`.
+    pub fn for_worker(
+        config: Config,
+        users: Directory,
+        seed: Seed,
+        epoch: Epoch,
+        worker: Worker,
+    ) -> Result<Self, StartError> {
         let locals =
             Locals::new(&config.sip.listen, &config.sip.advertise).ok_or(StartError::NoSipAddress)?;
         let policy = Policy {
@@ -107,11 +125,13 @@ impl Controller {
             nonce_lifetime: config.auth.nonce_lifetime,
             basic_over_tls: config.auth.basic_over_https,
         };
-        let gate = Gate::new(policy, &mut Random::new(&seed, Consumer::Nonces));
-        let calls = Calls::new(config.clone(), locals, &seed);
-        let streams = Streams::new(&config, &seed);
+        let gate = Gate::new(policy, &mut Random::new(&seed, Consumer::Nonces), worker.id);
+        let owners = Owners::new(worker, &mut Random::new(&seed, Consumer::Owners));
+        let own_seed = seed.of_worker(worker.id);
+        let calls = Calls::new(config.clone(), locals, &own_seed, worker);
+        let streams = Streams::new(&config, &own_seed, worker);
         let overload = Overload::new(config.limits.behind);
-        let core = Core { config, users, gate, calls, dates: Dates::new(epoch), epoch, overload };
+        let core = Core { config, users, gate, calls, dates: Dates::new(epoch), epoch, overload, owners };
         Ok(Self { core, streams, acceptor: None, now: Tick::ZERO, drain: Drain::No })
     }
 
@@ -144,6 +164,7 @@ impl Controller {
             Input::SipTls(tls) => self.core.calls.set_tls(*tls),
             Input::Certificate(acceptor) => self.acceptor = Some(*acceptor),
             Input::Behind(by) => self.core.overload.set(by),
+            Input::Handover(parcel) => self.handed_over(now, parcel, outbox),
             Input::Reload(users) => self.core.users = *users,
             Input::Drain => {
                 self.core.calls.drain();

@@ -7,7 +7,7 @@ use crate::auth::header::Parameters;
 use crate::auth::server::{Attempt, Gate, Policy, Verdict};
 use crate::config::Config;
 use crate::http::{Connection, Dates, Limits, Next, Persistence, Request};
-use crate::io::ListenerId;
+use crate::io::{ListenerId, WorkerId};
 use crate::random::{Consumer, Random, Seed};
 use crate::rest::{self, Asked, Caller, Error, Format, Show};
 use crate::sip::sdp::{self, Origin};
@@ -159,7 +159,7 @@ pub fn log_in(authorization: &str, users: &Directory, realm: &str) -> Result<Str
         listener: ListenerId(0),
         tls: true,
     };
-    let mut gate = Gate::new(policy, &mut Random::new(&SEED, Consumer::Nonces));
+    let mut gate = Gate::new(policy, &mut Random::new(&SEED, Consumer::Nonces), WorkerId(0));
     match gate.judge(Tick::ZERO, &attempt, users) {
         Verdict::Known(user, _) => Ok(user),
         Verdict::Ask(challenges) | Verdict::Failed(challenges, _) => Err(challenges),

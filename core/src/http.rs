@@ -17,7 +17,7 @@ mod target;
 
 use std::time::Duration;
 
-pub(crate) use connection::{Connection, Next, Request};
+pub(crate) use connection::{Connection, Next, OwnedRequest, Request};
 pub(crate) use date::{Civil, Dates};
 pub(crate) use head::{Fields, Head};
 pub(crate) use refusal::Refusal;

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use slab::Slab;
 
+use crate::io::WorkerId;
+
 /// Names an entry of a [`Table`]; once the entry is removed it names nothing for ever.
 pub(crate) struct Key<T> {
     index: u32,
@@ -36,6 +38,11 @@ impl<T> fmt::Debug for Key<T> {
 }
 
 impl<T> Key<T> {
+    /// The worker in whose table it is, if the table's keys name one.
+    pub(crate) fn worker(self) -> WorkerId {
+        WorkerId((self.index >> PLACE_BITS) as u8)
+    }
+
     /// The key as a number, for layers that hand it back without knowing what it names.
     pub(crate) fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
@@ -58,15 +65,30 @@ struct Entry<T> {
 pub(crate) struct Table<T> {
     slab: Slab<Entry<T>>,
     generation: u32,
+    /// The worker that the entries belong to, where the index of their keys carries it.
+    base: u32,
 }
+
+/// The bits of a key's index that are its place; those above are the worker's number.
+const PLACE_BITS: u32 = 24;
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { slab: Slab::new(), generation: 0 }
+        Self { slab: Slab::new(), generation: 0, base: 0 }
     }
 }
 
 impl<T> Table<T> {
+    /// An empty table whose keys name this worker.
+    pub(crate) fn of_worker(worker: WorkerId) -> Self {
+        Self { base: u32::from(worker.0) << PLACE_BITS, ..Self::default() }
+    }
+
+    /// Where the entry of this key would lie, if the key is of this table's worker.
+    fn place(&self, key: Key<T>) -> usize {
+        (key.index ^ self.base) as usize
+    }
+
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
@@ -76,7 +98,8 @@ impl<T> Table<T> {
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
         self.generation = self.generation.wrapping_add(1);
         let vacant = self.slab.vacant_entry();
-        let key = Key { index: vacant.key() as u32, generation: self.generation, of: PhantomData };
+        let key =
+            Key { index: vacant.key() as u32 | self.base, generation: self.generation, of: PhantomData };
         vacant.insert(Entry { generation: self.generation, value: make(key) });
         key
     }
@@ -88,24 +111,28 @@ impl<T> Table<T> {
 
     /// The entry of this key.
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        self.slab.get(key.index as usize).filter(|e| e.generation == key.generation).map(|e| &e.value)
+        self.slab.get(self.place(key)).filter(|e| e.generation == key.generation).map(|e| &e.value)
     }
 
     /// The entry of this key.
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        self.slab.get_mut(key.index as usize).filter(|e| e.generation == key.generation).map(|e| &mut e.value)
+        let place = self.place(key);
+        self.slab.get_mut(place).filter(|e| e.generation == key.generation).map(|e| &mut e.value)
     }
 
     /// Takes the entry of this key out.
     pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
         self.get(key)?;
-        Some(self.slab.remove(key.index as usize).value)
+        Some(self.slab.remove(self.place(key)).value)
     }
 
     /// All entries, in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.slab.iter().map(|(index, entry)| {
-            (Key { index: index as u32, generation: entry.generation, of: PhantomData }, &entry.value)
+            (
+                Key { index: index as u32 | self.base, generation: entry.generation, of: PhantomData },
+                &entry.value,
+            )
         })
     }
 }

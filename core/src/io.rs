@@ -28,6 +28,49 @@ pub struct ConnectionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u32);
 
+/// One of the workers that share a service: a controller of its own, with its own SIP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u8);
+
+/// The place of a worker among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its number, from 0.
+    pub id: WorkerId,
+    /// How many there are.
+    pub of: u8,
+}
+
+impl Worker {
+    /// The only one.
+    pub const ALONE: Worker = Worker { id: WorkerId(0), of: 1 };
+
+    /// All others.
+    pub fn others(self) -> impl Iterator<Item = WorkerId> {
+        (0..self.of).map(WorkerId).filter(move |other| *other != self.id)
+    }
+
+    /// The one behind it; behind the last the first.
+    pub(crate) fn next(self) -> WorkerId {
+        WorkerId(if self.id.0 + 1 < self.of { self.id.0 + 1 } else { 0 })
+    }
+
+    /// Its share of something that is for all together; the shares of all make up the whole.
+    pub fn share(self, whole: usize) -> usize {
+        let of = usize::from(self.of.max(1));
+        whole / of + usize::from(usize::from(self.id.0) < whole % of)
+    }
+}
+
+/// What one worker has for another. Only controllers look inside.
+pub struct Parcel(pub(crate) Box<dyn std::any::Any + Send>);
+
+impl std::fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parcel(..)")
+    }
+}
+
 /// A question to a name server, minted by core and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueryId(pub u64);
@@ -114,6 +157,8 @@ pub enum Input<'a> {
     /// What is handed in has waited for so long, at most, because of what came before it. It holds until the next; without
     /// any, nothing waits.
     Behind(Duration),
+    /// Another worker has this for us ([`Outbox::parcels`]). What one worker has for another comes in its order.
+    Handover(Parcel),
     /// The users file was read anew.
     Reload(Box<Directory>),
     /// Take nothing new, and let the calls come to their end: the service is to stop. The second time: hang them up.
@@ -216,6 +261,7 @@ pub struct Outbox {
     entries: Vec<Entry>,
     next: usize,
     sequence: Option<Sequence>,
+    parcels: Vec<(WorkerId, Parcel)>,
 }
 
 impl Outbox {
@@ -240,7 +286,18 @@ impl Outbox {
         self.entries.iter().skip(self.next).map(|entry| view(&self.arena, entry))
     }
 
-    /// Forgets every output, taken or not.
+    /// Takes what other workers are to be handed, oldest first: as their [`Input::Handover`]. It lies apart from the outputs,
+    /// and may be taken before or behind them.
+    pub fn parcels(&mut self) -> impl Iterator<Item = (WorkerId, Parcel)> {
+        self.parcels.drain(..)
+    }
+
+    /// Appends a parcel for another worker.
+    pub(crate) fn hand_over(&mut self, to: WorkerId, parcel: Parcel) {
+        self.parcels.push((to, parcel));
+    }
+
+    /// Forgets every output, taken or not; parcels stay.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();

@@ -3,15 +3,34 @@
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::io::WorkerId;
+
 /// What all randomness of a controller comes from: 32 bytes that nobody can guess in production, any in a test.
 #[derive(Clone)]
 pub struct Seed(pub [u8; 32]);
+
+impl Seed {
+    /// The seed of one worker among those that share this one: no two draw the same.
+    pub(crate) fn of_worker(&self, worker: WorkerId) -> Self {
+        if worker == WorkerId(0) {
+            return self.clone();
+        }
+        let mut rng = ChaCha12Rng::from_seed(self.0);
+        rng.set_stream(WORKERS + u64::from(worker.0));
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        Self(seed)
+    }
+}
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seed(..)")
     }
 }
+
+/// The streams that the seeds of workers are drawn from lie behind those of consumers.
+const WORKERS: u64 = 1 << 32;
 
 /// Who draws; each has its own stream.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +40,7 @@ pub(crate) enum Consumer {
     Nonces = 3,
     HashKeys = 4,
     StreamKeys = 5,
+    Owners = 8,
     Resolver = 7,
     #[cfg(any(test, feature = "softphone"))]
     Phones = 6,

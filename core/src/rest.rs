@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 pub(crate) use accept::Format;
 pub(crate) use access::Caller;
-pub(crate) use answer::{Answer, Show};
+pub(crate) use answer::{Answer, Listed, Show};
 pub(crate) use error::Error;
 pub(crate) use parameters::Ignored;
 

@@ -11,13 +11,15 @@ use subtle::ConstantTimeEq;
 
 use super::lockout::siphash::Keyed;
 use crate::Tick;
-use crate::io::ListenerId;
+use crate::io::{ListenerId, WorkerId};
 use crate::random::Random;
 
 /// How many used nonces are remembered at once.
 const MAX_USED: usize = 65_536;
 /// How far a nonce count may lag behind the highest that was seen: requests on parallel connections overtake each other.
 const WINDOW: u32 = 64;
+/// The bits of a nonce's number above these are its worker's.
+const WORKER_SHIFT: u32 = 56;
 const MAC_LENGTH: usize = 16;
 const LENGTH: usize = 16 + MAC_LENGTH;
 
@@ -55,6 +57,7 @@ pub(crate) struct Nonces {
     key: [u8; 32],
     lifetime: Duration,
     issued: u64,
+    worker: WorkerId,
     used: HashMap<Nonce, Used, Keyed>,
     order: VecDeque<(Tick, Nonce)>,
     /// Nonces issued up to here are stale, since what they were used with was forgotten to bound the memory.
@@ -63,12 +66,16 @@ pub(crate) struct Nonces {
 
 impl Nonces {
     /// A fresh key; nonces of before count as forged.
-    pub(crate) fn new(random: &mut Random, lifetime: Duration) -> Self {
+    ///
+    /// Workers that share the randomness take each other's for theirs; what a nonce was used with only that worker knows
+    /// that issued it.
+    pub(crate) fn new(random: &mut Random, lifetime: Duration, worker: WorkerId) -> Self {
         let hasher = Keyed::new(random);
         Self {
             key: random.bytes(),
             lifetime,
             issued: 0,
+            worker,
             used: HashMap::with_hasher(hasher),
             order: VecDeque::new(),
             forgotten: None,
@@ -78,7 +85,8 @@ impl Nonces {
     /// A nonce for one listener, as text.
     pub(crate) fn issue(&mut self, now: Tick, listener: ListenerId) -> String {
         self.issued += 1;
-        let nonce = Nonce { issued: now.as_micros(), number: self.issued };
+        let number = u64::from(self.worker.0) << WORKER_SHIFT | self.issued;
+        let nonce = Nonce { issued: now.as_micros(), number };
         let mut text = String::with_capacity(LENGTH * 2);
         for byte in nonce.bytes().iter().chain(&self.mac(nonce, listener)) {
             for digit in [byte >> 4, byte & 15] {
@@ -86,6 +94,11 @@ impl Nonces {
             }
         }
         text
+    }
+
+    /// The worker that a nonce says it was issued by, which only that one can tell to be true.
+    pub(crate) fn issuer(text: &str) -> Option<WorkerId> {
+        read(text).map(|(nonce, _)| WorkerId((nonce.number >> WORKER_SHIFT) as u8))
     }
 
     /// Whether a nonce is ours and young enough.
@@ -204,7 +217,7 @@ mod tests {
     const HERE: ListenerId = ListenerId(0);
 
     fn nonces() -> Nonces {
-        Nonces::new(&mut Random::new(&Seed([7; 32]), Consumer::Nonces), Duration::from_secs(300))
+        Nonces::new(&mut Random::new(&Seed([7; 32]), Consumer::Nonces), Duration::from_secs(300), WorkerId(0))
     }
 
     fn at(seconds: u64) -> Tick {

@@ -8,7 +8,7 @@ use super::digest::{Algorithm, Count, Qop, Verifiers, response};
 use super::header::Parameters;
 use super::server::{Attempt, Gate, Policy, Verdict};
 use crate::Tick;
-use crate::io::ListenerId;
+use crate::io::{ListenerId, WorkerId};
 use crate::random::{Consumer, Random, Seed};
 use crate::users::{Directory, SipCredentials, User};
 
@@ -139,7 +139,7 @@ proptest! {
             nonce_lifetime: std::time::Duration::from_secs(300),
             basic_over_tls: false,
         };
-        let mut gate = Gate::new(policy, &mut Random::new(&Seed([5; 32]), Consumer::Nonces));
+        let mut gate = Gate::new(policy, &mut Random::new(&Seed([5; 32]), Consumer::Nonces), WorkerId(0));
         let users = Directory::new(vec![User::new(&name, "r", &pin)], "r").unwrap();
         let mut judge = |authorization: Option<&str>| {
             let attempt = Attempt {

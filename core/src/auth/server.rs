@@ -11,7 +11,7 @@ use super::header::{Parameters, push_quoted};
 use super::lockout::Lockout;
 use super::nonce::{Freshness, Nonces};
 use crate::Tick;
-use crate::io::ListenerId;
+use crate::io::{ListenerId, WorkerId};
 use crate::random::Random;
 use crate::users::{Directory, User};
 
@@ -84,11 +84,22 @@ struct Accepted {
 }
 
 impl Gate {
-    /// A gate with its own keys.
-    pub(crate) fn new(policy: Policy, random: &mut Random) -> Self {
-        let nonces = Nonces::new(random, policy.nonce_lifetime);
+    /// A gate of this worker; all that share the randomness take each other's nonces.
+    pub(crate) fn new(policy: Policy, random: &mut Random, worker: WorkerId) -> Self {
+        let nonces = Nonces::new(random, policy.nonce_lifetime, worker);
         let decoy = Verifiers::of("", &policy.realm, &format!("{:x}", random.bits()));
         Self { nonces, lockout: Lockout::new(random), decoy, policy }
+    }
+
+    /// The worker that issued the nonce of these credentials, as far as they can be read.
+    pub(crate) fn issuer(authorization: &str) -> Option<WorkerId> {
+        let all = Parameters::read_all(authorization).ok()?;
+        Nonces::issuer(all.first()?.get("nonce")?)
+    }
+
+    /// Another worker has seen a login fail.
+    pub(crate) fn failed_elsewhere(&mut self, now: Tick, address: IpAddr) {
+        self.lockout.failed(now, address);
     }
 
     /// Judges one request.

@@ -30,7 +30,7 @@ impl Calls {
         if self.find(&placing.name()).is_some_and(Call::is_in_progress) {
             return Err(Refusal::InProgress);
         }
-        if self.in_progress >= self.endpoint.config.calls.max_calls {
+        if self.in_progress >= self.permits {
             return Err(Refusal::TooMany);
         }
         let (between, invitation) = self.wanted(&placing).prepare(&self.endpoint)?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use hashbrown::HashMap;
 
 use super::Core;
+use super::handover::{Order, Origin, informed};
 use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
 use crate::auth::server::{Attempt, Verdict};
@@ -12,10 +13,10 @@ use crate::call::Call;
 use crate::config::Config;
 use crate::http::{Connection, Fields, Limits, Next, Persistence, Refusal, Request};
 use crate::ident::Ident;
-use crate::io::{Close, ConnectionId, ListenerId, Outbox};
+use crate::io::{Close, ConnectionId, ListenerId, Outbox, Worker};
 use crate::random::{Consumer, Random, Seed};
 use crate::report::{Opened, Report};
-use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Ignored, Show};
+use crate::rest::{self, Action, Answer, Asked, Caller, Error, Format, Ignored, Listed, Show};
 use crate::time::wheel::{TimerKey, Wheel};
 use crate::tls::{Acceptor, Session, TlsFault};
 
@@ -70,7 +71,7 @@ enum Fate {
 }
 
 impl Streams {
-    pub(super) fn new(config: &Config, seed: &Seed) -> Self {
+    pub(super) fn new(config: &Config, seed: &Seed, worker: Worker) -> Self {
         let limits = &config.limits;
         let mut keys = Random::new(seed, Consumer::StreamKeys);
         Self {
@@ -84,7 +85,7 @@ impl Streams {
                 idle_time: limits.idle_time,
                 pipelined: limits.pipelined,
             },
-            most: limits.connections,
+            most: worker.share(limits.connections),
             tls_listeners: u16::try_from(config.http.https.len()).unwrap_or(u16::MAX),
             plain: Vec::new(),
             reply: Vec::new(),
@@ -216,7 +217,23 @@ impl Streams {
         }
     }
 
-    /// Serves what came in by TLS. A client that sends no more gets its last answers and then the end.
+    /// Another worker has answered the request that a connection waits with; what came in behind it is served too.
+    pub(super) fn answered(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        answer: Answer,
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) {
+        if self.streams.contains_key(&id) {
+            let fate = self.serve_from(now, id, (Some(answer), &[]), core, outbox);
+            let fate = self.unless_done(id, fate);
+            self.conclude(now, id, fate, outbox);
+        }
+    }
+
+    /// Serves what came in by TLS.
     fn serve_secure(
         &mut self,
         now: Tick,
@@ -226,6 +243,11 @@ impl Streams {
         outbox: &mut Outbox,
     ) -> Fate {
         let fate = self.serve(now, id, plain, core, outbox);
+        self.unless_done(id, fate)
+    }
+
+    /// A client that sends no more by TLS gets its last answers and then the end.
+    fn unless_done(&self, id: ConnectionId, fate: Fate) -> Fate {
         let done =
             |stream: &Stream| stream.http.is_idle() && stream.tls.as_ref().is_some_and(Session::peer_closed);
         if fate == Fate::Stays && self.streams.get(&id).is_some_and(done) {
@@ -239,7 +261,19 @@ impl Streams {
         &mut self,
         now: Tick,
         id: ConnectionId,
-        mut fresh: &[u8],
+        fresh: &[u8],
+        core: &mut Core,
+        outbox: &mut Outbox,
+    ) -> Fate {
+        self.serve_from(now, id, (None, fresh), core, outbox)
+    }
+
+    /// As [`serve`](Self::serve), behind the answer to a request that had to wait for it.
+    fn serve_from(
+        &mut self,
+        now: Tick,
+        id: ConnectionId,
+        (mut first, mut fresh): (Option<Answer>, &[u8]),
         core: &mut Core,
         outbox: &mut Outbox,
     ) -> Fate {
@@ -247,11 +281,21 @@ impl Streams {
         self.reply.clear();
         let from = From { peer: stream.peer, listener: stream.listener, tls: stream.tls.is_some() };
         let fate = loop {
-            let answer = match stream.http.poll(now, &mut fresh, &self.limits, &mut self.reply) {
-                Next::Request(request) => core.answer(now, &request, from, outbox),
-                Next::Refused { refusal, fields } => core.refusal(refusal, fields),
-                Next::Nothing => break Fate::Stays,
-                Next::Close => break Fate::Ends(Close::Now),
+            let next = match first.take() {
+                Some(answer) => Ok(answer),
+                None => match stream.http.poll(now, &mut fresh, &self.limits, &mut self.reply) {
+                    // Else another worker has to say.
+                    Next::Request(request) => {
+                        core.answer(now, &request, (from, id), outbox).ok_or(Fate::Stays)
+                    }
+                    Next::Refused { refusal, fields } => Ok(core.refusal(refusal, fields)),
+                    Next::Nothing => Err(Fate::Stays),
+                    Next::Close => Err(Fate::Ends(Close::Now)),
+                },
+            };
+            let answer = match next {
+                Ok(answer) => answer,
+                Err(fate) => break fate,
             };
             let keep = Persistence::KeepAlive;
             let goes_on =
@@ -340,7 +384,7 @@ impl Streams {
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
-struct From {
+pub(super) struct From {
     peer: SocketAddr,
     listener: ListenerId,
     tls: bool,
@@ -352,26 +396,50 @@ impl Core {
         Show { format: Format::of("", fields.all("Accept")), epoch: self.epoch }.error(&Error::Http(refusal))
     }
 
-    /// Answers one request.
-    fn answer(&mut self, now: Tick, request: &Request<'_>, from: From, outbox: &mut Outbox) -> Answer {
-        let show =
-            Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch };
+    /// Answers one request; `None` when another worker has to say, which then comes later.
+    fn answer(
+        &mut self,
+        now: Tick,
+        request: &Request<'_>,
+        (from, connection): (From, ConnectionId),
+        outbox: &mut Outbox,
+    ) -> Option<Answer> {
         // There is no time even to look who asks.
         if self.overload.is_on() && rest::only_places(request) {
             self.overload.refuse(now, outbox);
-            return show.error(&Error::Overloaded);
+            return Some(self.show(request).error(&Error::Overloaded));
         }
+        let origin = self.owners.origin(connection);
+        match self.owners.issuer(request.head.get("Authorization")) {
+            Some(issuer) => {
+                self.owners.log_in(issuer, (origin, from), request, outbox);
+                None
+            }
+            None => self.attend(now, request, (from, origin), outbox),
+        }
+    }
+
+    fn show(&self, request: &Request<'_>) -> Show {
+        Show { format: Format::of(request.head.path, request.head.all("Accept")), epoch: self.epoch }
+    }
+
+    /// Finds out who asks and what, and has it done.
+    pub(super) fn attend(
+        &mut self,
+        now: Tick,
+        request: &Request<'_>,
+        (from, origin): (From, Origin),
+        outbox: &mut Outbox,
+    ) -> Option<Answer> {
+        let show = self.show(request);
         let (caller, info) = match self.caller(now, request, from, outbox) {
             Ok(known) => known,
-            Err(error) => return show.error(&error),
+            Err(error) => return Some(show.error(&error)),
         };
         let asked = Asked { caller: &caller, users: &self.users, config: &self.config };
-        let answer =
-            rest::read(request, asked).and_then(|action| self.carry_out(now, action, &caller, show, outbox));
-        let answer = answer.unwrap_or_else(|error| show.error(&error));
-        match info {
-            Some(info) => answer.with("Authentication-Info", info),
-            None => answer,
+        match rest::read(request, asked) {
+            Ok(action) => self.order(now, Order { origin, show, caller, action, info }, outbox),
+            Err(error) => Some(informed(show.error(&error), info)),
         }
     }
 
@@ -401,6 +469,7 @@ impl Core {
             Verdict::Ask(challenges) => Err(Error::NotLoggedIn(challenges)),
             Verdict::Failed(challenges, user) => {
                 outbox.report(Report::LoginFailed { from: address, user });
+                self.owners.login_failed(address, outbox);
                 Err(Error::NotLoggedIn(challenges))
             }
             Verdict::Wait(seconds) => Err(Error::TooManyFailures(seconds)),
@@ -408,7 +477,7 @@ impl Core {
         }
     }
 
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         now: Tick,
         action: Action,
@@ -439,7 +508,9 @@ impl Core {
             }
             Action::List => {
                 let visible = self.calls.all().filter(|call| caller.may_see(&call.name().agent, &self.users));
-                Ok(show.calls(visible.map(|call| self.calls.progress(call))))
+                let mut listed = Listed::default();
+                show.list(visible.map(|call| self.calls.progress(call)), &mut listed);
+                Ok(show.listed(&listed))
             }
             Action::ShowCall(id) => {
                 self.visible(id, caller).map(|call| show.progress(Some(&self.calls.progress(call))))

@@ -19,6 +19,33 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// A request that outlives the bytes it was read from.
+#[derive(Debug)]
+pub(crate) struct OwnedRequest {
+    method: Box<str>,
+    target: Box<str>,
+    fields: Box<str>,
+    body: Box<[u8]>,
+}
+
+impl OwnedRequest {
+    /// A copy of a request.
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        let head = &request.head;
+        Self {
+            method: head.method.into(),
+            target: head.target.into(),
+            fields: head.fields.text().into(),
+            body: request.body.into(),
+        }
+    }
+
+    /// The request.
+    pub(crate) fn request(&self) -> Request<'_> {
+        Request { head: Head::of(&self.method, &self.target, Fields(&self.fields)), body: &self.body }
+    }
+}
+
 /// What [`Connection::poll`] found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Next<'a> {

@@ -23,10 +23,14 @@ pub(crate) struct Head<'a> {
 impl<'a> Head<'a> {
     /// The head that `line` was read from.
     pub(super) fn new(text: &'a str, line: &RequestLine) -> Self {
-        let (method, target) = (line.method(text), line.target(text));
+        let fields = Fields(text.get(line.end..).unwrap_or_default());
+        Self::of(line.method(text), line.target(text), fields)
+    }
+
+    /// The head of these parts, which were read before.
+    pub(super) fn of(method: &'a str, target: &'a str, fields: Fields<'a>) -> Self {
         let parts =
             Target::read(method, target).unwrap_or(Target { path: target, query: None, authority: None });
-        let fields = Fields(text.get(line.end..).unwrap_or_default());
         Self {
             method,
             target,
@@ -60,6 +64,11 @@ impl<'a> Head<'a> {
 pub(crate) struct Fields<'a>(pub(super) &'a str);
 
 impl<'a> Fields<'a> {
+    /// The fields as they were sent.
+    pub(super) fn text(&self) -> &'a str {
+        self.0
+    }
+
     /// The value of the first field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.all(name).next()

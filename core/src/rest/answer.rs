@@ -18,6 +18,14 @@ pub(crate) struct Answer {
     body: Vec<u8>,
 }
 
+/// Many calls, as far as they were asked for.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Listed {
+    calls: Vec<serde_json::Value>,
+    /// Whether there are more than are listed.
+    more: bool,
+}
+
 const XML: &str = "text/xml; charset=utf-8";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -88,11 +96,21 @@ impl Show {
         fresh(answer)
     }
 
-    /// Many calls without their events: always as JSON, and not more than the first thousand.
-    pub(crate) fn calls<'a>(self, calls: impl Iterator<Item = Progress<'a>>) -> Answer {
-        let mut calls = calls.map(|call| json::Summary::of(&call, self.epoch));
-        let listed = calls.by_ref().take(MAX_LISTED).collect();
-        fresh(Answer::with_json(200, JSON, &json::List { calls: listed, more: calls.next().is_some() }))
+    /// Adds calls to a list of many, without their events, up to the first thousand.
+    pub(crate) fn list<'a>(self, calls: impl Iterator<Item = Progress<'a>>, listed: &mut Listed) {
+        for call in calls {
+            if listed.calls.len() >= MAX_LISTED {
+                listed.more = true;
+                return;
+            }
+            let summary = serde_json::to_value(json::Summary::of(&call, self.epoch));
+            listed.calls.extend(summary);
+        }
+    }
+
+    /// Many calls: always as JSON.
+    pub(crate) fn listed(self, listed: &Listed) -> Answer {
+        fresh(Answer::with_json(200, JSON, listed))
     }
 
     /// A call was ended.

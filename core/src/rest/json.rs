@@ -90,14 +90,6 @@ struct Happening<'a> {
     text: Text<Line<'a>>,
 }
 
-/// Many calls.
-#[derive(Serialize)]
-pub(super) struct List<'a> {
-    pub(super) calls: Vec<Summary<'a>>,
-    /// Whether there are more than are listed.
-    pub(super) more: bool,
-}
-
 /// What went wrong (RFC 9457 §3.1).
 #[derive(Serialize)]
 pub(super) struct Problem<'a> {

@@ -32,7 +32,7 @@ impl World {
         };
         let mut random = Random::new(&Seed([5; 32]), Consumer::Nonces);
         let users = Directory::new(vec![User::new(GOOD.user, REALM, GOOD.pin)], REALM).unwrap();
-        Self { gate: Gate::new(policy, &mut random), users, now: Tick::from_micros(1_000_000) }
+        Self { gate: Gate::new(policy, &mut random, WorkerId(0)), users, now: Tick::from_micros(1_000_000) }
     }
 
     fn judge(&mut self, authorization: Option<&str>, tls: bool) -> Verdict {

@@ -52,7 +52,11 @@ fn a_call_that_is_not_there_has_no_progress_but_that_is_no_error() {
 #[test]
 fn a_list_has_no_events_and_an_end() {
     let sample = Sample::notified("");
-    let list = |count| value(&XML_SHOW.calls(std::iter::repeat_n(sample.by_refer(), count)));
+    let list = |count| {
+        let mut listed = Listed::default();
+        XML_SHOW.list(std::iter::repeat_n(sample.by_refer(), count), &mut listed);
+        value(&XML_SHOW.listed(&listed))
+    };
     let three = list(3);
     assert_eq!((three["calls"].as_array().map(Vec::len), &three["more"]), (Some(3), &false.into()));
     assert_eq!(three["calls"][0]["agent"], "user1");
