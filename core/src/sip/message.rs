@@ -5,6 +5,7 @@
 
 mod fault;
 mod head;
+mod host;
 mod lines;
 mod method;
 mod name;
@@ -21,6 +22,7 @@ mod write;
 
 pub use fault::Fault;
 pub use head::Head;
+pub use host::Host;
 pub use method::Method;
 pub use name::Name;
 pub use name_addr::NameAddr;
@@ -29,7 +31,7 @@ pub use parse::{MAX_HEADERS, MAX_MESSAGE, Rejected, parse};
 pub(crate) use scan::{is_token_byte, trim};
 pub use status::Status;
 pub(crate) use uri::unescape;
-pub use uri::{Host, Scheme, Uri, escape_user};
+pub use uri::{Scheme, Uri, escape_user};
 pub use via::Via;
 pub use write::Writer;
 

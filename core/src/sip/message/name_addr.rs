@@ -21,7 +21,6 @@ pub struct NameAddr<'a> {
 impl<'a> NameAddr<'a> {
     /// Reads one value. Without angle brackets, what follows a semicolon is the header's, and a comma or
     /// question mark is refused (§20).
-    #[inline]
     pub fn parse(value: &'a str) -> Result<Self, Fault> {
         match Self::plain(value) {
             Some(read) => Ok(read),
@@ -31,6 +30,7 @@ impl<'a> NameAddr<'a> {
 
     /// Reads one value in one pass, if it has angle brackets and neither needless white space nor quotes but those of the
     /// display name, as nearly all. No comma in it ends a value in a list.
+    #[inline(always)]
     pub(super) fn plain(raw: &'a str) -> Option<Self> {
         let bytes = raw.as_bytes();
         let (display, bracket) = match bytes.first()? {
@@ -63,6 +63,7 @@ impl<'a> NameAddr<'a> {
         Some(Self { raw, display, uri, params, tag: tag.flatten() })
     }
 
+    #[cold]
     fn any(value: &'a str) -> Result<Self, Fault> {
         let raw = trim(value);
         let (display, rest) = display_name(raw)?;

@@ -77,7 +77,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Rejected<'_>> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn sound_request<'a>(
     method: Method<'a>,
     uri: &'a str,
@@ -154,7 +154,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn sound_head<'a>(fields: &Fields<'a>, lines: &Lines<'a>) -> Result<Parts<'a>, Fault> {
     if let Some(fault) = lines.fault {
         return Err(fault);

@@ -70,30 +70,29 @@ fn class(byte: u8) -> u8 {
 /// Where the first byte of these classes stands, at or behind `from`; the end if there is none.
 #[inline]
 pub(super) fn until(bytes: &[u8], from: usize, stops: u8) -> usize {
-    let mut rest = bytes.get(from..).unwrap_or_default();
+    let (fours, last) = bytes.get(from..).unwrap_or_default().as_chunks::<4>();
+    let mut at = from;
     // Four at a time: one branch for them all is most of the gain.
-    while let Some((four, behind)) = rest.split_first_chunk::<4>() {
+    for [a, b, c, d] in fours {
         // As an array the compiler would put the four classes into one word, and take them out again.
-        let [a, b, c, d] = *four;
-        let (a, b, c, d) = (class(a), class(b), class(c), class(d));
+        let (a, b, c, d) = (class(*a), class(*b), class(*c), class(*d));
         if (a | b | c | d) & stops != 0 {
-            let place = match () {
-                () if a & stops != 0 => 0,
-                () if b & stops != 0 => 1,
-                () if c & stops != 0 => 2,
-                () => 3,
+            return match () {
+                () if a & stops != 0 => at,
+                () if b & stops != 0 => at + 1,
+                () if c & stops != 0 => at + 2,
+                () => at + 3,
             };
-            return bytes.len() - rest.len() + place;
         }
-        rest = behind;
+        at += 4;
     }
-    while let Some((first, behind)) = rest.split_first() {
-        if class(*first) & stops != 0 {
-            break;
+    for byte in last {
+        if class(*byte) & stops != 0 {
+            return at;
         }
-        rest = behind;
+        at += 1;
     }
-    bytes.len() - rest.len()
+    bytes.len()
 }
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);

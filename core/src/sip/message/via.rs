@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::host::{host_and_port, plain_host_and_port};
 use super::params::{Plain, split_values};
 use super::scan::{LISTED_PARAM_STOP, NOT_TOKEN, cut, cut_at_lws, is_lws, is_token, until};
-use super::uri::{host_and_port, plain_host_and_port};
 use super::{Fault, Host, Params, trim};
 
 const BAD: Fault = Fault::Malformed("Via");

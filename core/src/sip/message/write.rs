@@ -324,6 +324,29 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_repeats_cannot_end_its_line() {
+        let text = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;rport;x=\"a\r\n b\"\r\nv: SIP/2.0/UDP d\r\n ;y\r\n\
+            To: A\r\n\tB <sip:a@b>\r\nFrom: \"C\0\" <sip:c@d>;tag=9\r\nCall-ID: 1\r\nCSeq: 7 OPTIONS\r\n\r\n";
+        let Ok(Message::Request(request)) = parse(text.as_bytes()) else { panic!("{text}") };
+        let mut out = Vec::new();
+        Writer::answer(&mut out, &request, source(), Status::OK, Some("ours")).end();
+        let lines: Vec<_> = std::str::from_utf8(&out).unwrap().split("\r\n").collect();
+        let expected = [
+            "SIP/2.0 200 OK",
+            "Via: SIP/2.0/UDP c;x=\"a   b\";received=192.0.2.9;rport=4711",
+            "Via: SIP/2.0/UDP d   ;y",
+            "From: \"C \" <sip:c@d>;tag=9",
+            "To: A  \tB <sip:a@b>;tag=ours",
+            "Call-ID: 1",
+            "CSeq: 7 OPTIONS",
+            "Content-Length: 0",
+            "",
+            "",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
     fn the_top_via_tells_where_the_request_came_from() {
         let a = answer("Via: SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bKx");
         assert!(a.contains("Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKx;received=192.0.2.9;rport=4711\r\nVia: SIP/2.0/TCP second\r\n"), "{a}");
