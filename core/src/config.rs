@@ -12,6 +12,7 @@ mod proxy;
 mod read;
 mod span;
 mod value;
+mod workers;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +25,7 @@ pub use choice::{ClientCertificates, Dialect, HoldSdp, Identity, ReferFallback, 
 pub use cidr::Cidr;
 pub use listen::Listen;
 pub use proxy::Proxy;
+pub use workers::NoPort;
 
 /// A place in a text, for people: the first character is line 1, column 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,8 @@ impl ConfigError {
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// How many workers share the service; `None` for one on each processor, up to eight.
+    pub workers: Option<usize>,
     /// `[http]`
     pub http: Http,
     /// `[auth]`
@@ -250,6 +254,7 @@ impl Config {
     /// The configuration that has only its domain set.
     pub fn new(domain: &str) -> Self {
         Self {
+            workers: None,
             http: Http {
                 https: vec![SocketAddr::from(([127, 0, 0, 1], 6666))],
                 http: vec![SocketAddr::from(([127, 0, 0, 1], 6667))],

@@ -250,6 +250,11 @@ impl Controller {
             .earlier(at(self.core.overload.next(), Reason::Overload))
     }
 
+    /// How many connections of HTTP there are.
+    pub fn http_connections(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Checks that the tables agree with each other; the error says which do not.
     pub fn audit(&self) -> Result<(), String> {
         self.core.calls.audit()

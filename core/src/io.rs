@@ -306,7 +306,7 @@ impl Outbox {
 
     /// Whether nothing is left to take.
     pub fn is_empty(&self) -> bool {
-        self.next >= self.entries.len()
+        self.next >= self.entries.len() && self.parcels.is_empty()
     }
 
     /// Appends a datagram that `write` appends to the arena, and returns its bytes.

@@ -13,6 +13,7 @@ mod serve;
 mod system;
 mod user;
 mod watch;
+mod workers;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;

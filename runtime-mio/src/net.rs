@@ -8,6 +8,7 @@ mod errors;
 pub(crate) mod event_loop;
 mod queries;
 mod tcp;
+mod team;
 mod throttle;
 mod tokens;
 mod udp;
@@ -20,11 +21,19 @@ use cordboard_core::{Controller, Tick};
 pub(crate) trait Machine {
     /// See [`Controller::handle`].
     fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake;
+    /// How many of the connections that it was given are still there; asked only of workers.
+    fn connections(&self) -> usize {
+        0
+    }
 }
 
 impl Machine for Controller {
     fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
         Controller::handle(self, now, input, outbox)
+    }
+
+    fn connections(&self) -> usize {
+        self.http_connections()
     }
 }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use cordboard_core::Report;
 use cordboard_core::config::Config;
 use cordboard_core::io::Input;
-use cordboard_core::{Controller, Report};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -15,9 +15,9 @@ use crate::check::read_config;
 use crate::files::Files;
 use crate::net::bound::Bound;
 use crate::net::event_loop::{EventLoop, Host};
-use crate::system::{epoch, notify, raise_descriptor_limit, seed};
+use crate::system::{notify, raise_descriptor_limit, seed};
 use crate::watch::Watch;
-use crate::{addresses, log};
+use crate::{addresses, log, workers};
 
 const SIGNAL_TOKEN: usize = 0;
 const WATCH_TOKEN: usize = 1;
@@ -26,19 +26,29 @@ const WATCH_TOKEN: usize = 1;
 pub(crate) fn run(path: &Path) -> Result<(), String> {
     log::start("info");
     raise_descriptor_limit();
-    let mut config = read_config(path)?;
+    let config = read_config(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let files = Files::new(path, &config);
     let users = files.users()?;
     let first = files.first(&config)?;
-    let bound = bind(&mut config)?;
-    let mut event_loop = EventLoop::new(bound).map_err(|e| format!("watching sockets: {e}"))?;
+    let mut workers = workers::prepare(&config)?.into_iter();
+    let main = workers.next().ok_or("there is no worker")?;
+    let seed = seed()?;
+    let mut announcement = main.announcement();
+    let (mut controller, place) = main.controller(users.clone(), seed.clone())?;
+    let mut event_loop = place.take().map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&event_loop, Some(files))?;
-    let announcement = addresses::announcement(&config);
-    let mut controller = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
+    let mut threads = Vec::new();
+    for worker in workers {
+        announcement.extend(worker.announcement());
+        threads.push(worker.start(users.clone(), seed.clone(), &first)?);
+    }
     announcement.iter().for_each(|line| tracing::info!("{line}"));
     notify(&[NotifyState::Ready]);
     event_loop.run(&mut controller, &mut service, first).map_err(|e| format!("waiting for sockets: {e}"))?;
+    for thread in threads {
+        thread.join().map_err(|_| "a worker has panicked")?;
+    }
     tracing::info!("ended");
     Ok(())
 }
@@ -129,8 +139,6 @@ impl Host for Service {
     }
 
     fn passed(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        if tracing::enabled!(tracing::Level::TRACE) {
-            tracing::trace!(%from, %to, message = %String::from_utf8_lossy(bytes), "SIP");
-        }
+        workers::show(from, to, bytes);
     }
 }

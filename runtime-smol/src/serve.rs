@@ -26,6 +26,9 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     log::start("info");
     raise_descriptor_limit();
     let mut config = read_config(path)?;
+    if config.workers.is_some_and(|workers| workers > 1) {
+        tracing::info!("`workers` is for the other server: this one works alone");
+    }
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let files = Files::new(path, &config);
     let users = files.users()?;

@@ -56,7 +56,7 @@ impl Baresip {
     /// The same, but the phone is registered this way.
     pub fn start_by(way: Way<'_>, proxy: &Kamailio, user: &str, answer: Answer) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let (sip, control, media) = (ports::free_pair(), ports::free(), ports::free_pair());
+        let (sip, control, media) = (ports::free(), ports::free(), ports::free());
         let mode = if answer == Answer::Auto { "auto" } else { "manual" };
         let write = |name: &str, text: String| {
             std::fs::write(folder.path().join(name), text).expect("a file can be written");

@@ -125,6 +125,17 @@ impl Cordboard {
         })
     }
 
+    /// The UDP ports that its workers listen for SIP on, as it says, in order.
+    pub fn sip_ports(&self) -> Vec<u16> {
+        let said = self.process.said();
+        let addresses =
+            said.lines().filter_map(|line| line.split_once("listening udp=")?.1.split(' ').next());
+        let ports = addresses.filter_map(|address| address.rsplit(':').next()?.parse().ok());
+        let mut ports: Vec<u16> = ports.collect();
+        ports.sort_unstable();
+        ports
+    }
+
     /// The UDP ports that it has bound, as the kernel tells.
     pub fn udp_ports(&self) -> Vec<u16> {
         let process = format!("/proc/{}", self.process.id());

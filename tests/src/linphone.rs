@@ -127,7 +127,7 @@ fn tone() -> Vec<u8> {
 }
 
 fn config(proxy: u16, user: &str, sip: u16) -> String {
-    let media = ports::free_pair();
+    let media = ports::free();
     format!(
         "[sip]\nsip_port={sip}\nsip_tcp_port=-2\nsip_tls_port=-2\nbind_address=127.0.0.1\nguess_hostname=0\n\
          contact=sip:{user}@127.0.0.1\ninc_timeout=600\nregister_only_when_network_is_up=0\ndefault_proxy=0\n\

@@ -54,7 +54,7 @@ impl Sipp {
     fn start(scenario: &str, mode: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = ports::free();
-        let media = ports::free_pair();
+        let media = ports::free();
         let mut command = Command::new("sipp");
         command
             .arg("-sf")

@@ -14,8 +14,8 @@ use plain::Plain;
 
 /// The two programs.
 const RUNTIMES: [&str; 2] = ["cordboard", "cordboard-lite"];
-/// A server of both families and both kinds of sockets.
-const CONFIG: &str = "[http]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\", \"[::1]:0\"]\n\
+/// A server of both families and both kinds of sockets, with the one worker that `cordboard-lite` always has.
+const CONFIG: &str = "workers = 1\n[http]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\", \"[::1]:0\"]\n\
     [sip]\ndomain = \"example.com\"\n\
     listen = [\"udp:127.0.0.1:0\", \"udp:[::1]:0\", \"tcp:127.0.0.1:0\", \"tcp:[::1]:0\"]\n";
 /// The two families.

@@ -66,7 +66,7 @@ fn may_know(layer: &str) -> &'static [&'static str] {
         "tls" => &[],
         "http" => &["time", "io"],
         "auth" => &["time", "io", "users", "random"],
-        "users" | "config" => &["auth", "users", "config", "sip", "http"],
+        "users" | "config" => &["auth", "users", "config", "sip", "http", "io"],
         "sip" => &["sip", "tls", "time", "io", "ident", "random", "config", "report"],
         "call" => {
             &["call", "sip", "tls", "auth", "time", "io", "ident", "random", "report", "config", "users"]

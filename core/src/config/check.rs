@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::read::Places;
 use super::value::quoted;
+use super::workers::MOST;
 use super::{Cidr, Config, ConfigError, Listen, SipTransport};
 use crate::auth::digest::Algorithm;
 use crate::sip::message::Host;
@@ -16,6 +17,7 @@ impl Config {
     /// Refuses what cannot work.
     pub(super) fn check(&self, places: &Places<'_>) -> Result<(), ConfigError> {
         let refusal = None
+            .or_else(|| self.check_workers())
             .or_else(|| self.check_sip())
             .or_else(|| self.check_tls())
             .or_else(|| self.check_proxy())
@@ -26,11 +28,16 @@ impl Config {
             None => Ok(()),
             Some((table, key, why, right)) => Err(ConfigError::Unusable {
                 place: places.of(table, key),
-                key: format!("{table}.{key}"),
+                key: if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") },
                 why,
                 right: right.to_owned(),
             }),
         }
+    }
+
+    fn check_workers(&self) -> Option<Refusal> {
+        let workers = self.workers.filter(|workers| !(1..=MOST).contains(workers))?;
+        Some(("", "workers", format!("{workers} is out of range"), "write from 1 to 64"))
     }
 
     fn check_sip(&self) -> Option<Refusal> {

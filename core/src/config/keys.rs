@@ -43,6 +43,14 @@ const fn secs(secs: u64) -> Duration {
 impl Config {
     /// Walks over all keys in the order in which they are printed.
     pub(super) fn walk(&mut self, keys: &mut impl Keys) {
+        keys.optional(
+            "workers",
+            "How many workers share the calls, each with SIP ports of its own: the first listens at those of sip.listen, \
+             each further one at the next that are free of the others. Without this one works on each processor, up to \
+             eight; cordboard-lite always has one.",
+            "2",
+            &mut self.workers,
+        );
         self.http.walk(keys);
         self.auth.walk(keys);
         self.sip.walk(keys);

@@ -34,7 +34,8 @@ pub(super) fn read(text: &str) -> Result<(Config, Places<'_>), ConfigError> {
     let mut config = Config::new("");
     let mut reader = Reader {
         document: document.get_ref(),
-        table: None,
+        // Before the first table come the keys that stand in none.
+        table: Some(document.get_ref()),
         name: "",
         known: Vec::new(),
         places: Places { text, found: Vec::new() },
@@ -85,7 +86,7 @@ impl<'a, 't> Reader<'a, 't> {
     }
 
     fn wrong(&mut self, key: &str, wrong: Wrong) {
-        let key = format!("{}.{key}", self.name);
+        let key = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         let error =
             ConfigError::Unusable { place: self.place(wrong.at), key, why: wrong.why, right: wrong.right };
         self.faults.push((wrong.at, error));
@@ -104,6 +105,7 @@ impl<'a, 't> Reader<'a, 't> {
                         }
                     }
                 }
+                _ if self.known.contains(&("", name)) => {}
                 // What the text has in a known table's stead is refused by `table`.
                 _ if self.known.contains(&(name, "")) => {}
                 DeValue::Table(_) | DeValue::Array(_) => {

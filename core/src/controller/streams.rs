@@ -281,21 +281,18 @@ impl Streams {
         self.reply.clear();
         let from = From { peer: stream.peer, listener: stream.listener, tls: stream.tls.is_some() };
         let fate = loop {
-            let next = match first.take() {
-                Some(answer) => Ok(answer),
+            let answer = match first.take() {
+                Some(answer) => answer,
                 None => match stream.http.poll(now, &mut fresh, &self.limits, &mut self.reply) {
-                    // Else another worker has to say.
-                    Next::Request(request) => {
-                        core.answer(now, &request, (from, id), outbox).ok_or(Fate::Stays)
-                    }
-                    Next::Refused { refusal, fields } => Ok(core.refusal(refusal, fields)),
-                    Next::Nothing => Err(Fate::Stays),
-                    Next::Close => Err(Fate::Ends(Close::Now)),
+                    Next::Request(request) => match core.answer(now, &request, (from, id), outbox) {
+                        Some(answer) => answer,
+                        // Another worker has to say: what came in behind the request is kept until then.
+                        None => continue,
+                    },
+                    Next::Refused { refusal, fields } => core.refusal(refusal, fields),
+                    Next::Nothing => break Fate::Stays,
+                    Next::Close => break Fate::Ends(Close::Now),
                 },
-            };
-            let answer = match next {
-                Ok(answer) => answer,
-                Err(fate) => break fate,
             };
             let keep = Persistence::KeepAlive;
             let goes_on =

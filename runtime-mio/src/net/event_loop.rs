@@ -18,6 +18,7 @@ use super::bound::Bound;
 use super::connections::{Arrival, Connections};
 use super::departures::{Departure, Departures};
 use super::queries::{Queries, Reply};
+use super::team::{self, Letter, Seat};
 use super::throttle::Throttle;
 use super::tokens::Source;
 use super::udp::{Arrivals, Port, Rest};
@@ -63,8 +64,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Sockets, connections and the clock of one machine.
 pub(crate) struct EventLoop {
     poll: Poll,
+    seat: Seat,
+    /// Connections of HTTP that were ever taken.
+    taken: usize,
     ports: Vec<Port>,
     listeners: Vec<TcpListener>,
+    /// The number of the first listener, and how many of them, from 0 on, are for all workers.
+    first_listener: usize,
+    shared_listeners: usize,
     connections: Connections,
     queries: Queries,
     /// What may have more than was taken in its last turn.
@@ -76,6 +83,7 @@ pub(crate) struct EventLoop {
     ports_wait: Option<Instant>,
     accept_again: Option<Instant>,
     next_pulse: Option<Instant>,
+    pulse_every: Option<Duration>,
     start: Instant,
     /// The time of this turn.
     now: Instant,
@@ -93,6 +101,41 @@ pub(crate) struct EventLoop {
     drained: bool,
 }
 
+/// The place of a loop among those of a service, which a thread can be started with.
+pub(crate) struct Place {
+    bound: Bound,
+    poll: Poll,
+    seat: Seat,
+    first_listener: usize,
+    shared_listeners: usize,
+}
+
+impl Place {
+    /// The places of workers, each with its own bound sockets and room for so many connections of HTTP. The first has all
+    /// listeners; what it accepts there by HTTP it deals out to those with room. The others lack those of HTTP.
+    pub(crate) fn team(workers: Vec<(Bound, usize)>) -> io::Result<Vec<Self>> {
+        let polls = workers.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let rooms: Vec<_> =
+            polls.iter().zip(&workers).map(|(poll, (_, room))| (poll.registry(), *room)).collect();
+        let seats = team::seats(&rooms, Instant::now())?;
+        let listeners = |at: usize| workers.get(at).map(|(bound, _)| bound.listeners.len());
+        let all = listeners(0).unwrap_or(0);
+        let shared_listeners = all - listeners(1).unwrap_or(all);
+        let places = workers.into_iter().zip(polls).zip(seats).enumerate();
+        Ok(places
+            .map(|(at, (((bound, _), poll), seat))| {
+                let first_listener = if at == 0 { 0 } else { shared_listeners };
+                Self { bound, poll, seat, first_listener, shared_listeners }
+            })
+            .collect())
+    }
+
+    /// The loop, in the thread that it is to run in.
+    pub(crate) fn take(self) -> io::Result<EventLoop> {
+        EventLoop::at(self)
+    }
+}
+
 /// Who is driven, and when it wants to be called next.
 struct Driven<'a, M, H> {
     machine: &'a mut M,
@@ -103,8 +146,13 @@ struct Driven<'a, M, H> {
 impl EventLoop {
     /// A loop over bound sockets.
     pub(crate) fn new(bound: Bound) -> io::Result<Self> {
+        let mut alone = Place::team(vec![(bound, usize::MAX)])?;
+        alone.pop().ok_or_else(|| io::Error::other("there is no loop"))?.take()
+    }
+
+    fn at(place: Place) -> io::Result<Self> {
+        let Place { bound, poll, seat, first_listener, shared_listeners } = place;
         let Bound { sockets, addresses, mut listeners, .. } = bound;
-        let poll = Poll::new()?;
         let ports = sockets.into_iter().zip(addresses).enumerate().map(|(place, (socket, address))| {
             Port::new(socket, address, poll.registry(), Source::Port(place).token())
         });
@@ -112,11 +160,15 @@ impl EventLoop {
         for (place, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Source::Listener(place).token(), Interest::READABLE)?;
         }
-        let now = Instant::now();
+        let now = seat.start();
         Ok(Self {
             poll,
+            seat,
+            taken: 0,
             ports,
             listeners,
+            first_listener,
+            shared_listeners,
             connections: Connections::default(),
             queries: Queries::default(),
             unfinished: Vec::new(),
@@ -125,6 +177,7 @@ impl EventLoop {
             ports_wait: None,
             accept_again: None,
             next_pulse: None,
+            pulse_every: None,
             start: now,
             now,
             outbox: Outbox::new(),
@@ -177,7 +230,10 @@ impl EventLoop {
     }
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, timeout) {
+        let timeout = if self.seat.may_sleep() { timeout } else { Some(Duration::ZERO) };
+        let polled = self.poll.poll(events, timeout);
+        self.seat.is_awake();
+        match polled {
             Err(e) if e.kind() == ErrorKind::Interrupted => events.clear(),
             other => other?,
         }
@@ -202,7 +258,7 @@ impl EventLoop {
     /// Datagrams are let pile up while there are streams to be read: whoever asks by HTTP waits for the answer, and to
     /// take many datagrams at once saves work.
     fn turn<M: Machine, H: Host>(&mut self, events: &Events, driven: &mut Driven<'_, M, H>) {
-        let (mut ports, mut streams) = (Vec::new(), 0);
+        let (mut ports, mut streams) = (Vec::new(), self.read_letters(driven));
         for source in std::mem::take(&mut self.unfinished) {
             match source {
                 Source::Port(place) => ports.push((place, true)),
@@ -239,6 +295,7 @@ impl EventLoop {
             self.hand_in(driven, Input::Timeout);
         }
         self.settle(driven);
+        self.seat.have(self.taken, driven.machine.connections());
         self.connections.expire(self.now);
         if self.next_pulse.is_some_and(|next| next <= self.now) {
             self.pulse(driven.host);
@@ -257,7 +314,10 @@ impl EventLoop {
     fn ready<M: Machine, H: Host>(&mut self, event: &Event, source: Source, driven: &mut Driven<'_, M, H>) {
         match source {
             Source::Host(token) => {
-                driven.host.ready(token).into_iter().for_each(|input| self.hand_in(driven, input));
+                for input in driven.host.ready(token) {
+                    self.seat.post_all(|| copy(&input).map(Letter::Input));
+                    self.hand_in(driven, input);
+                }
                 return;
             }
             Source::Connection(id) if event.is_writable() || event.is_error() => self.writable(id, driven),
@@ -269,6 +329,33 @@ impl EventLoop {
         }
     }
 
+    /// Takes what other workers have left, and says how much that was.
+    fn read_letters<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) -> usize {
+        let letters = self.seat.letters();
+        let count = letters.len();
+        for letter in letters {
+            match letter {
+                Letter::Parcel(parcel) => self.hand_in(driven, Input::Handover(parcel)),
+                Letter::Input(input) => self.hand_in(driven, input),
+                Letter::Stream { listener, stream, peer } => {
+                    match self.connections.adopt(stream, self.poll.registry()) {
+                        Ok(connection) => {
+                            self.taken += 1;
+                            self.hand_in(driven, Input::Accepted { listener, connection, peer });
+                        }
+                        Err(error) => {
+                            self.taken += 1;
+                            tracing::warn!(%error, "a connection cannot be used");
+                        }
+                    }
+                }
+                Letter::Beat => {}
+                Letter::Drained => self.drained = true,
+            }
+        }
+        count
+    }
+
     fn writable<M: Machine, H: Host>(&mut self, id: ConnectionId, driven: &mut Driven<'_, M, H>) {
         if let Some(input) = self.connections.establish(id) {
             self.hand_in(driven, input);
@@ -277,7 +364,13 @@ impl EventLoop {
     }
 
     fn pulse(&mut self, host: &mut impl Host) {
-        self.next_pulse = host.pulse().and_then(|after| self.now.checked_add(after));
+        // Who watches the service is told that it lives only if every worker does.
+        if self.pulse_every.is_none() || self.seat.all_beat() {
+            self.pulse_every = host.pulse();
+        } else {
+            tracing::warn!("a worker has not answered since the last pulse");
+        }
+        self.next_pulse = self.pulse_every.and_then(|after| self.now.checked_add(after));
     }
 
     /// The machine's time.
@@ -316,7 +409,7 @@ impl EventLoop {
             }
             Source::Port(place) => self.receive(place, driven),
             Source::Query(query) => self.hear(query, driven),
-            Source::Host(_) => Rest::Nothing,
+            Source::Host(_) | Source::Mailbox => Rest::Nothing,
         };
         if rest == Rest::Perhaps {
             self.unfinished.push(source);
@@ -381,8 +474,15 @@ impl EventLoop {
     fn accept<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(listener) = self.listeners.get(place) else { return Rest::Nothing };
+            let id = ListenerId((self.first_listener + place) as u16);
+            let shared = usize::from(id.0) < self.shared_listeners;
             let accepted = match listener.accept() {
                 Ok((stream, peer)) => {
+                    if shared && let Some(other) = self.seat.deal() {
+                        self.seat.post(other, Letter::Stream { listener: id, stream, peer });
+                        continue;
+                    }
+                    self.taken += usize::from(shared);
                     self.connections.adopt(stream, self.poll.registry()).map(|connection| (connection, peer))
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
@@ -393,7 +493,7 @@ impl EventLoop {
             };
             match accepted {
                 Ok((connection, peer)) => {
-                    let listener = ListenerId(place as u16);
+                    let listener = id;
                     self.hand_in(driven, Input::Accepted { listener, connection, peer });
                 }
                 // Out of file descriptors or memory: those waiting are taken when there is room again.
@@ -507,11 +607,14 @@ impl EventLoop {
                     self.news.extend(self.queries.ask(query, server, bytes, self.poll.registry()));
                 }
                 Output::QueryOver { query } => self.queries.over(query),
-                Output::Drained => self.drained = true,
+                Output::Drained => self.drained |= self.seat.drained(),
                 other => tracing::error!(?other, "this runtime cannot do what core asks for"),
             }
         }
         outbox.clear();
+        for (to, parcel) in outbox.parcels() {
+            self.seat.post(to, Letter::Parcel(parcel));
+        }
         self.outbox = outbox;
     }
 
@@ -543,6 +646,18 @@ impl EventLoop {
             }
         }
         Ok(())
+    }
+}
+
+/// The same input for another worker, if it is one that all are to have.
+pub(crate) fn copy(input: &Input<'_>) -> Option<Input<'static>> {
+    match input {
+        Input::Reload(users) => Some(Input::Reload(users.clone())),
+        Input::Certificate(acceptor) => Some(Input::Certificate(acceptor.clone())),
+        Input::SipTls(tls) => Some(Input::SipTls(tls.clone())),
+        Input::Names(names) => Some(Input::Names(names.clone())),
+        Input::Drain => Some(Input::Drain),
+        _ => None,
     }
 }
 

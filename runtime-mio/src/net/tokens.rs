@@ -3,8 +3,9 @@
 use cordboard_core::io::{ConnectionId, QueryId};
 use mio::Token;
 
-/// Tokens below are the host's.
+/// Tokens below are the host's, but for the last.
 pub(super) const HOST_TOKENS: usize = 16;
+const MAILBOX: usize = HOST_TOKENS - 1;
 const LISTENERS: usize = 1 << 16;
 const ACCEPTED: usize = 1 << 20;
 const QUERIES: usize = 1 << (usize::BITS - 2);
@@ -17,6 +18,8 @@ const OPENED_BY_CORE: u64 = 1 << 63;
 pub(super) enum Source {
     /// A source of the host's, by its own token.
     Host(usize),
+    /// Letters of other workers.
+    Mailbox,
     /// A datagram socket, by its place.
     Port(usize),
     /// A listener, by its place.
@@ -38,6 +41,7 @@ impl Source {
             token if token >= ACCEPTED => Source::Connection(ConnectionId((token - ACCEPTED) as u64)),
             token if token >= LISTENERS => Source::Listener(token - LISTENERS),
             token if token >= HOST_TOKENS => Source::Port(token - HOST_TOKENS),
+            MAILBOX => Source::Mailbox,
             token => Source::Host(token),
         }
     }
@@ -47,6 +51,7 @@ impl Source {
         // Ids are counted up: none ever reaches the next range.
         Token(match self {
             Source::Host(token) => token,
+            Source::Mailbox => MAILBOX,
             Source::Port(place) => HOST_TOKENS + place,
             Source::Listener(place) => LISTENERS + place,
             Source::Connection(ConnectionId(id)) if id & OPENED_BY_CORE != 0 => {
@@ -71,7 +76,7 @@ mod tests {
         for place in [0, 1, 1000] {
             sources.extend([Source::Port(place), Source::Listener(place)]);
         }
-        sources.extend([Source::Host(0), Source::Host(HOST_TOKENS - 1)]);
+        sources.extend([Source::Host(0), Source::Host(HOST_TOKENS - 2), Source::Mailbox]);
         for source in &sources {
             assert_eq!(Source::of(source.token()), *source);
         }
