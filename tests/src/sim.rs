@@ -9,19 +9,21 @@ mod stages;
 pub mod trace;
 mod web;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard_core::config::Config;
 use cordboard_core::digest::Verifiers;
-use cordboard_core::io::{ConnectionId, Datagram, Input, ListenerId, Outbox, Output, SocketId, Wake};
+use cordboard_core::io::{
+    ConnectionId, Datagram, Input, ListenerId, Outbox, Output, Parcel, SocketId, Wake, Worker, WorkerId,
+};
 use cordboard_core::softphone::{Exchange, ExchangeConfig, Phone, PhoneConfig, Subscriber, Temper};
 use cordboard_core::users::{Directory, SipCredentials, User};
 use cordboard_core::{Controller, Epoch, Seed, Tick};
 
 use dice::Dice;
-use network::{Flight, Network, Pipes};
+use network::{End, Flight, Network, Pipes};
 use oracles::records::Records;
 use oracles::wire::Wire;
 use oracles::{Violation, wrong};
@@ -43,7 +45,7 @@ const MOST_EVENTS: u64 = 3_000_000;
 /// Which party of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Controller,
+    Controller(WorkerId),
     Exchange,
     Phone(usize),
 }
@@ -54,13 +56,13 @@ enum Event {
     /// A datagram arrives.
     Arrive(Flight),
     /// A message arrives on a connection, at the end that is not the controller's.
-    OnPipe(ConnectionId, Vec<u8>),
+    OnPipe(End, Vec<u8>),
     /// A message arrives on a connection at the controller.
-    FromPipe(ConnectionId, Vec<u8>),
+    FromPipe(End, Vec<u8>),
     /// A connection that the controller has opened stands.
-    Connected(ConnectionId),
+    Connected(End),
     /// One that it wanted to open has failed.
-    Refused(ConnectionId),
+    Refused(End),
     /// Somebody does something.
     Act(usize),
     /// A phone is there again.
@@ -98,7 +100,12 @@ pub struct Sim {
     seed: u64,
     scenario: Scenario,
     now: Tick,
-    controller: Controller,
+    /// One for each worker.
+    controllers: Vec<Controller>,
+    /// What they have for each other.
+    parcels: VecDeque<(WorkerId, Parcel)>,
+    /// Which of them HTTP comes to, and what happens before a parcel arrives.
+    turns: Dice,
     exchange: Exchange,
     /// `None` while it is away.
     phones: Vec<Option<Phone>>,
@@ -112,7 +119,7 @@ pub struct Sim {
     outbox: Outbox,
     http: Vec<u8>,
     /// The connection on which HTTP is spoken.
-    asking: Option<ConnectionId>,
+    asking: Option<End>,
     wire: Wire,
     records: Records,
     secrets: Vec<String>,
@@ -123,9 +130,12 @@ pub struct Sim {
     healed: bool,
 }
 
-/// The controller's SIP address.
-fn controller_address() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 6050))
+/// The SIP port of the controller's first worker; those of the others follow.
+const FIRST_PORT: u16 = 6050;
+
+/// The SIP address of a worker of the controller.
+fn worker_address(worker: WorkerId) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], FIRST_PORT + u16::from(worker.0)))
 }
 
 /// The exchange's address.
@@ -153,12 +163,14 @@ impl Sim {
         let mut dice = Dice::new(seed, 3);
         let place = |phone: Option<usize>| phone.map_or(exchange_address(), phone_address);
         let network = Network::new(seed, &scenario, place);
-        let controller = controller(&scenario, &mut dice);
+        let controllers = controllers(&scenario, Seed(dice.seed()));
         let exchange = exchange(&scenario, Seed(dice.seed()));
         let mut sim = Self {
             seed,
             now: Tick::ZERO,
-            controller,
+            controllers,
+            parcels: VecDeque::new(),
+            turns: Dice::new(seed, 4),
             exchange,
             phones: Vec::new(),
             lives: 0,
@@ -233,7 +245,7 @@ impl Sim {
 
     fn address(place: Place) -> SocketAddr {
         match place {
-            Place::Controller => controller_address(),
+            Place::Controller(worker) => worker_address(worker),
             Place::Exchange => exchange_address(),
             Place::Phone(number) => phone_address(number),
         }
@@ -242,7 +254,9 @@ impl Sim {
     fn at(&self, address: SocketAddr) -> Option<Place> {
         let phones = self.phones.len();
         match address.port() {
-            6050 => Some(Place::Controller),
+            port if self.workers().any(|worker| worker_address(worker).port() == port) => {
+                Some(Place::Controller(WorkerId((port - FIRST_PORT) as u8)))
+            }
             5060 => Some(Place::Exchange),
             port => {
                 let number = usize::from(port.checked_sub(7001)?);
@@ -251,10 +265,14 @@ impl Sim {
         }
     }
 
+    fn workers(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.scenario.workers).map(WorkerId)
+    }
+
     fn hand(&mut self, place: Place, input: Input<'_>) -> Result<(), Violation> {
         let (now, outbox) = (self.now, &mut self.outbox);
         let wake = match place {
-            Place::Controller => self.controller.handle(now, input, outbox),
+            Place::Controller(worker) => self.controllers[usize::from(worker.0)].handle(now, input, outbox),
             Place::Exchange => self.exchange.handle(now, input, outbox),
             Place::Phone(number) => match &mut self.phones[number] {
                 Some(phone) => phone.handle(now, input, outbox),
@@ -265,8 +283,10 @@ impl Sim {
             Wake::Idle => self.wakes.remove(&place),
             Wake::At(tick, _) => self.wakes.insert(place, tick),
         };
-        if place == Place::Controller {
-            self.controller.audit().map_err(|why| Violation(format!("the tables disagree: {why}")))?;
+        if let Place::Controller(worker) = place {
+            let audited = self.controllers[usize::from(worker.0)].audit();
+            audited.map_err(|why| Violation(format!("the tables disagree: {why}")))?;
+            self.parcels.extend(self.outbox.parcels());
         }
         self.take_out(place)
     }
@@ -274,16 +294,17 @@ impl Sim {
     fn take_out(&mut self, place: Place) -> Result<(), Violation> {
         let mut outbox = std::mem::take(&mut self.outbox);
         let mut written = Vec::new();
+        let worker = if let Place::Controller(worker) = place { worker } else { WorkerId(0) };
         while let Some(output) = outbox.pop() {
             match output {
                 Output::Datagram { to, bytes, .. } => self.send(place, to, bytes)?,
-                Output::Connect { connection, to, .. } => self.connect(connection, to),
+                Output::Connect { connection, to, .. } => self.connect((worker, connection), to),
                 Output::Write { connection, bytes } => {
-                    self.write(connection, bytes)?;
+                    self.write((worker, connection), bytes)?;
                     written.push((connection, bytes.len()));
                 }
                 Output::Close { connection, .. } => {
-                    self.pipes.close(connection);
+                    self.pipes.close((worker, connection));
                 }
                 Output::Report(report) => {
                     let line = report.to_string();
@@ -311,7 +332,7 @@ impl Sim {
     fn send(&mut self, place: Place, to: SocketAddr, bytes: &[u8]) -> Result<(), Violation> {
         let from = Self::address(place);
         self.trace.message(self.now, from, to, bytes);
-        if place == Place::Controller {
+        if matches!(place, Place::Controller(_)) {
             self.check_secrets(&String::from_utf8_lossy(bytes))?;
             self.wire.sends(self.now, to, bytes, true)?;
         }
@@ -321,8 +342,8 @@ impl Sim {
                 self.plan(self.now + LATENCY, Event::FromPipe(pipe, bytes.to_vec()));
                 return Ok(());
             }
-            if to == controller_address() {
-                let pipe = self.pipe_of_exchange()?;
+            if let Some(Place::Controller(worker)) = self.at(to) {
+                let pipe = self.pipe_of_exchange(worker)?;
                 self.plan(self.now + LATENCY, Event::FromPipe(pipe, bytes.to_vec()));
                 return Ok(());
             }
@@ -334,26 +355,26 @@ impl Sim {
         Ok(())
     }
 
-    /// The connection that the exchange sends requests on: one that is there, or a new one.
-    fn pipe_of_exchange(&mut self) -> Result<ConnectionId, Violation> {
-        if let Some(pipe) = self.pipes.with(exchange_address()) {
+    /// The connection that the exchange sends requests to a worker on: one that is there, or a new one.
+    fn pipe_of_exchange(&mut self, worker: WorkerId) -> Result<End, Violation> {
+        if let Some(pipe) = self.pipes.with(worker, exchange_address()) {
             return Ok(pipe);
         }
         let connection = ConnectionId(self.accepted);
         self.accepted += 1;
-        let peer = self.pipes.open(connection, exchange_address());
+        let peer = self.pipes.open((worker, connection), exchange_address());
         // The controller hears of it in its own turn.
         let mut outbox = std::mem::take(&mut self.outbox);
         let accepted = Input::Accepted { listener: ListenerId(1), connection, peer };
-        let wake = self.controller.handle(self.now, accepted, &mut outbox);
+        let wake = self.controllers[usize::from(worker.0)].handle(self.now, accepted, &mut outbox);
         self.outbox = outbox;
         if let Wake::At(tick, _) = wake {
-            self.wakes.insert(Place::Controller, tick);
+            self.wakes.insert(Place::Controller(worker), tick);
         }
-        Ok(connection)
+        Ok((worker, connection))
     }
 
-    fn connect(&mut self, connection: ConnectionId, to: SocketAddr) {
+    fn connect(&mut self, connection: End, to: SocketAddr) {
         if self.scenario.by_tcp && to == exchange_address() {
             self.pipes.open(connection, to);
             self.plan(self.now + LATENCY, Event::Connected(connection));
@@ -363,14 +384,14 @@ impl Sim {
     }
 
     /// The controller writes to a connection.
-    fn write(&mut self, connection: ConnectionId, bytes: &[u8]) -> Result<(), Violation> {
+    fn write(&mut self, connection: End, bytes: &[u8]) -> Result<(), Violation> {
         if self.asking == Some(connection) {
             self.http.extend_from_slice(bytes);
             return Ok(());
         }
         let Some(peer) = self.pipes.get(connection).map(|pipe| pipe.peer) else { return Ok(()) };
         for message in self.pipes.take(connection, bytes) {
-            self.trace.message(self.now, controller_address(), peer, &message);
+            self.trace.message(self.now, worker_address(connection.0), peer, &message);
             self.check_secrets(&String::from_utf8_lossy(&message))?;
             self.wire.sends(self.now, peer, &message, false)?;
             self.plan(self.now + 2 * LATENCY, Event::OnPipe(connection, message));
@@ -378,11 +399,11 @@ impl Sim {
         Ok(())
     }
 
-    /// Something arrives at the controller.
-    fn reach(&mut self, bytes: &[u8]) {
+    /// Something arrives at a worker of the controller.
+    fn reach(&mut self, worker: WorkerId, bytes: &[u8]) {
+        let own = worker_address(worker);
         let ours = |response: &cordboard_core::sip::message::Response<'_>| {
-            response.via.host.address() == Some(controller_address().ip())
-                && response.via.port == Some(controller_address().port())
+            response.via.host.address() == Some(own.ip()) && response.via.port == Some(own.port())
         };
         self.wire.reaches(bytes, ours);
     }
@@ -423,14 +444,17 @@ impl Sim {
                 if self.pipes.get(pipe).is_none() {
                     return Ok(());
                 }
-                self.reach(&bytes);
-                self.hand(Place::Controller, Input::Received { connection: pipe, bytes: &bytes })
+                let (worker, connection) = pipe;
+                self.reach(worker, &bytes);
+                self.hand(Place::Controller(worker), Input::Received { connection, bytes: &bytes })
             }
-            Event::Connected(connection) if self.pipes.get(connection).is_some() => {
-                self.hand(Place::Controller, Input::Connected { connection })
+            Event::Connected(end) if self.pipes.get(end).is_some() => {
+                self.hand(Place::Controller(end.0), Input::Connected { connection: end.1 })
             }
             Event::Connected(_) => Ok(()),
-            Event::Refused(connection) => self.hand(Place::Controller, Input::Lost { connection }),
+            Event::Refused((worker, connection)) => {
+                self.hand(Place::Controller(worker), Input::Lost { connection })
+            }
             Event::Act(number) => self.act(self.scenario.acts[number].1.clone()),
             Event::Return(number) => {
                 if self.phones[number].is_none() {
@@ -447,8 +471,8 @@ impl Sim {
         match self.at(flight.to) {
             Some(Place::Phone(number)) if self.phones[number].is_none() => Ok(()),
             Some(place) => {
-                if place == Place::Controller {
-                    self.reach(&flight.bytes);
+                if let Place::Controller(worker) = place {
+                    self.reach(worker, &flight.bytes);
                 }
                 self.hand_datagram(place, flight.from, &flight.bytes)
             }
@@ -469,6 +493,19 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// Lets time pass, but not so far that anybody acts.
+    fn pass_network(&mut self, time: Duration) -> Result<(), Violation> {
+        let until = self.now + time;
+        loop {
+            let next = self.events.first_key_value();
+            if next.is_some_and(|(_, event)| matches!(event, Event::Act(_) | Event::Look | Event::Return(_)))
+                || !self.step(until)?
+            {
+                return Ok(());
+            }
+        }
     }
 
     fn act(&mut self, act: Act) -> Result<(), Violation> {
@@ -496,20 +533,23 @@ impl Sim {
             }
             Act::Break => self.break_pipes(),
             Act::Garbage(bytes) => {
-                self.reach(&bytes);
-                self.hand_datagram(Place::Controller, exchange_address(), &bytes)
+                self.reach(WorkerId(0), &bytes);
+                self.hand_datagram(Place::Controller(WorkerId(0)), exchange_address(), &bytes)
             }
             Act::Reload => {
                 let users = users(self.scenario.tempers.len());
-                self.hand(Place::Controller, Input::Reload(Box::new(users)))
+                for worker in self.workers() {
+                    self.hand(Place::Controller(worker), Input::Reload(Box::new(users.clone())))?;
+                }
+                Ok(())
             }
         }
     }
 
     fn break_pipes(&mut self) -> Result<(), Violation> {
-        for connection in self.pipes.all() {
-            self.pipes.close(connection);
-            self.hand(Place::Controller, Input::Lost { connection })?;
+        for (worker, connection) in self.pipes.all() {
+            self.pipes.close((worker, connection));
+            self.hand(Place::Controller(worker), Input::Lost { connection })?;
         }
         Ok(())
     }
@@ -548,19 +588,25 @@ fn secrets(phones: usize) -> Vec<String> {
     [PIN.to_owned(), PASSWORD.to_owned()].into_iter().chain(ha1s).collect()
 }
 
-fn controller(scenario: &Scenario, dice: &mut Dice) -> Controller {
+/// The controllers of all workers.
+fn controllers(scenario: &Scenario, seed: Seed) -> Vec<Controller> {
     let transport = if scenario.by_tcp { ";transport=tcp" } else { "" };
     let config = format!(
         "[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]\n[sip]\ndomain = \"{DOMAIN}\"\n\
-         listen = [\"udp:127.0.0.1:6050\", \"tcp:127.0.0.1:6050\"]\nproxy = \"sip:{}{transport}\"\n\
+         listen = [\"udp:127.0.0.1:{FIRST_PORT}\", \"tcp:127.0.0.1:{FIRST_PORT}\"]\nproxy = \"sip:{}{transport}\"\n\
          [calls]\n{}",
         exchange_address(),
         scenario.calls
     );
     let config = Config::from_toml(&config).expect("the configuration is right");
+    let configs = config.for_workers(scenario.workers).expect("there are ports for all");
     let epoch = Epoch::from_unix_millis(1_893_456_000_000);
-    let users = users(scenario.tempers.len());
-    Controller::new(config, users, Seed(dice.seed()), epoch).expect("it has an address")
+    let one = |(id, config)| {
+        let worker = Worker { id: WorkerId(id), of: scenario.workers };
+        let users = users(scenario.tempers.len());
+        Controller::for_worker(config, users, seed.clone(), epoch, worker).expect("it has an address")
+    };
+    (0..).zip(configs).map(one).collect()
 }
 
 fn exchange(scenario: &Scenario, seed: Seed) -> Exchange {

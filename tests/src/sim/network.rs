@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard_core::Tick;
-use cordboard_core::io::ConnectionId;
+use cordboard_core::io::{ConnectionId, WorkerId};
 use cordboard_core::sip::message::parse;
 
 use super::dice::Dice;
@@ -109,47 +109,51 @@ pub(super) struct Pipe {
     held: Vec<u8>,
 }
 
+/// The controller's end of a connection: which worker's, and its id there.
+pub(super) type End = (WorkerId, ConnectionId);
+
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
-    pipes: BTreeMap<ConnectionId, Pipe>,
+    pipes: BTreeMap<End, Pipe>,
     ports: u16,
 }
 
 impl Pipes {
     /// A connection is made, with whoever is behind it.
-    pub(super) fn open(&mut self, id: ConnectionId, behind: SocketAddr) -> SocketAddr {
+    pub(super) fn open(&mut self, id: End, behind: SocketAddr) -> SocketAddr {
         self.ports = self.ports.wrapping_add(1);
         let peer = SocketAddr::new(behind.ip(), 20_000 + self.ports % 20_000);
         self.pipes.insert(id, Pipe { peer, behind, held: Vec::new() });
         peer
     }
 
-    pub(super) fn get(&self, id: ConnectionId) -> Option<&Pipe> {
+    pub(super) fn get(&self, id: End) -> Option<&Pipe> {
         self.pipes.get(&id)
     }
 
     /// The connection whose other end is there.
-    pub(super) fn at(&self, peer: SocketAddr) -> Option<ConnectionId> {
+    pub(super) fn at(&self, peer: SocketAddr) -> Option<End> {
         self.pipes.iter().find(|(_, pipe)| pipe.peer == peer).map(|(id, _)| *id)
     }
 
-    /// The latest connection with whoever listens there.
-    pub(super) fn with(&self, behind: SocketAddr) -> Option<ConnectionId> {
-        self.pipes.iter().rev().find(|(_, pipe)| pipe.behind == behind).map(|(id, _)| *id)
+    /// The latest connection of a worker with whoever listens there.
+    pub(super) fn with(&self, worker: WorkerId, behind: SocketAddr) -> Option<End> {
+        let mut pipes = self.pipes.iter().rev();
+        pipes.find(|((of, _), pipe)| *of == worker && pipe.behind == behind).map(|(id, _)| *id)
     }
 
-    pub(super) fn close(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn close(&mut self, id: End) -> bool {
         self.pipes.remove(&id).is_some()
     }
 
     /// All that are open.
-    pub(super) fn all(&self) -> Vec<ConnectionId> {
+    pub(super) fn all(&self) -> Vec<End> {
         self.pipes.keys().copied().collect()
     }
 
     /// Takes bytes from the controller; the whole messages among them are returned. Keep-alives are of no interest.
-    pub(super) fn take(&mut self, id: ConnectionId, bytes: &[u8]) -> Vec<Vec<u8>> {
+    pub(super) fn take(&mut self, id: End, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         let Some(pipe) = self.pipes.get_mut(&id) else { return messages };
         pipe.held.extend_from_slice(bytes);

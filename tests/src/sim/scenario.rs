@@ -92,6 +92,10 @@ pub struct Scenario {
     pub forks: Vec<(usize, usize)>,
     /// Whether the controller speaks TCP with the exchange.
     pub by_tcp: bool,
+    /// How many workers the controller has.
+    pub workers: u8,
+    /// How many calls may be in progress at once, if that is few.
+    pub max_calls: Option<usize>,
     /// Lines for the controller's `[calls]`.
     pub calls: String,
     /// What happens, and when.
@@ -134,6 +138,9 @@ impl Scenario {
         let broken = (0..phones).filter(|_| !by_tcp && dice.happens(4)).collect();
         let count = if crowd { 300 + dice.below(200) } else { 12 + dice.below(50) };
         let acts = acts(&mut dice, (count, phones), healed);
+        let workers = *dice.pick(&[1, 1, 2, 3]);
+        let max_calls = dice.happens(15).then(|| 1 + dice.below(6) as usize);
+        let calls = max_calls.map_or(calls.clone(), |most| format!("{calls}max_calls = {most}\n"));
         Self {
             tempers,
             broken,
@@ -144,6 +151,8 @@ impl Scenario {
             record_routes,
             forks,
             by_tcp,
+            workers,
+            max_calls,
             calls,
             acts,
             healed,

@@ -123,9 +123,11 @@ impl Sim {
             self.with_phone(number, |phone, now, outbox| phone.hang_up_all(now, outbox))?;
         }
         self.pass(FORGETTING)?;
-        let census = self.controller.census();
-        if census != Census::default() {
-            return wrong(format!("something is left: {census:?}"));
+        for (number, controller) in self.controllers.iter().enumerate() {
+            let census = controller.census();
+            if census != Census::default() {
+                return wrong(format!("something is left at worker {number}: {census:?}"));
+            }
         }
         for (number, phone) in self.phones.iter().enumerate() {
             let census = phone.as_ref().map(cordboard_core::softphone::Phone::census).unwrap_or_default();

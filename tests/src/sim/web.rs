@@ -1,10 +1,14 @@
 //! The agent, who orders calls by HTTP, watches them and hangs them up.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use cordboard_core::io::{ConnectionId, Input, ListenerId};
+use cordboard_core::Controller;
+use cordboard_core::io::{ConnectionId, Input, ListenerId, WorkerId};
 use serde_json::Value;
 
+use super::network::End;
 use super::oracles::{Violation, wrong};
 use super::{Event, LOOK, PIN, Place, Sim, user};
 use crate::login::Login;
@@ -15,28 +19,53 @@ impl Sim {
         let connection = ConnectionId(self.accepted);
         self.accepted += 1;
         let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.asking = Some(connection);
-        self.hand(Place::Controller, Input::Accepted { listener: ListenerId(0), connection, peer })?;
-        let (_, head, _) = self.exchange_http(connection, method, path, "")?;
-        let answer =
-            self.exchange_http(connection, method, path, &Login::challenged(&head).line(method, path, PIN))?;
+        // A nonce may come from one worker and be used at another.
+        let (first, worker) = (self.any_worker(), self.any_worker());
+        for worker in BTreeSet::from([first, worker]) {
+            let accepted = Input::Accepted { listener: ListenerId(0), connection, peer };
+            self.hand(Place::Controller(worker), accepted)?;
+        }
+        let (_, head, _) = self.exchange_http((first, connection), method, path, "")?;
+        let login = Login::challenged(&head).line(method, path, PIN);
+        let answer = self.exchange_http((worker, connection), method, path, &login)?;
         self.asking = None;
-        self.hand(Place::Controller, Input::Lost { connection })?;
+        for worker in BTreeSet::from([first, worker]) {
+            self.hand(Place::Controller(worker), Input::Lost { connection })?;
+        }
         self.trace.note(self.now, || format!("{method} {path}: {}", answer.0));
         Ok(answer)
     }
 
+    fn any_worker(&mut self) -> WorkerId {
+        WorkerId(self.turns.below(u64::from(self.scenario.workers)) as u8)
+    }
+
+    /// What the workers have for each other arrives, while other things happen.
+    fn deliver(&mut self) -> Result<(), Violation> {
+        while let Some((to, parcel)) = self.parcels.pop_front() {
+            if self.turns.happens(10) {
+                let time = self.turns.time(Duration::from_millis(20));
+                self.pass_network(time)?;
+            }
+            self.hand(Place::Controller(to), Input::Handover(parcel))?;
+        }
+        Ok(())
+    }
+
     fn exchange_http(
         &mut self,
-        connection: ConnectionId,
+        (worker, connection): End,
         method: &str,
         path: &str,
         lines: &str,
     ) -> Result<(u16, String, String), Violation> {
         self.http.clear();
+        self.asking = Some((worker, connection));
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n{lines}\r\n");
-        self.hand(Place::Controller, Input::Received { connection, bytes: request.as_bytes() })?;
+        let input = Input::Received { connection, bytes: request.as_bytes() };
+        self.hand(Place::Controller(worker), input)?;
+        self.deliver()?;
         let text = String::from_utf8(std::mem::take(&mut self.http)).expect("answers are text");
         self.check_secrets(&text)?;
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
@@ -48,6 +77,7 @@ impl Sim {
 
     pub(super) fn order(&mut self, calling: usize, called: usize, parameters: &str) -> Result<(), Violation> {
         let path = format!("/callcontroller/{}/{}?agent=agent&{parameters}", user(calling), user(called));
+        let before = self.in_progress();
         let (status, head, body) = self.ask("POST", &path)?;
         match status {
             200 => {
@@ -62,6 +92,9 @@ impl Sim {
             }
             // To oneself, or one that is in progress already.
             400 | 409 => Ok(()),
+            503 if self.scenario.max_calls.is_some_and(|most| before.max(self.in_progress()) == most) => {
+                Ok(())
+            }
             _ => wrong(format!("POST {path}: {status} {body}")),
         }
     }
@@ -99,15 +132,27 @@ impl Sim {
         Ok(())
     }
 
-    /// What lives may not be more than the calls explain.
+    /// How many calls are in progress.
+    fn in_progress(&self) -> usize {
+        self.controllers.iter().map(|controller| controller.census().calls_in_progress).sum()
+    }
+
+    /// What lives may not be more than the calls explain, nor they more than are allowed.
     fn check_census(&self) -> Result<(), Violation> {
-        let census = self.controller.census();
-        let bound = 24 * (census.calls + 4);
-        let most = [census.legs, census.client_transactions, census.server_transactions, census.timers / 4];
-        if most.iter().any(|count| *count > bound) {
-            return wrong(format!("more lives than calls explain: {census:?}"));
+        for census in self.controllers.iter().map(Controller::census) {
+            let bound = 24 * (census.calls + 4);
+            let most =
+                [census.legs, census.client_transactions, census.server_transactions, census.timers / 4];
+            if most.iter().any(|count| *count > bound) {
+                return wrong(format!("more lives than calls explain: {census:?}"));
+            }
         }
-        Ok(())
+        match self.scenario.max_calls {
+            Some(most) if self.in_progress() > most => {
+                wrong(format!("{} calls are in progress where {most} may be", self.in_progress()))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn delete(&mut self, which: u64) -> Result<(), Violation> {
