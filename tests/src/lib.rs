@@ -5,6 +5,7 @@
 
 pub mod baresip;
 pub mod bench;
+pub mod board;
 pub mod certificates;
 pub mod cordboard;
 pub mod curl;
