@@ -10,8 +10,12 @@ use toml_edit::Document;
 use crate::certificate::{CertificateFiles, SipTlsFiles};
 
 /// Checks the configuration and the files that it names, after printing it if that is wanted. Warnings go to
-/// standard error; the error has a line for each file that is wrong.
-pub(crate) fn run(config_path: &Path, print: bool) -> Result<String, String> {
+/// standard error; the error has a line for each file that is wrong. `workers` says how many there would be.
+pub(crate) fn run(
+    config_path: &Path,
+    print: bool,
+    workers: impl FnOnce(&Config) -> u8,
+) -> Result<String, String> {
     let config = read_config(config_path)?;
     if print {
         crate::say(&config.print())?;
@@ -23,7 +27,10 @@ pub(crate) fn run(config_path: &Path, print: bool) -> Result<String, String> {
     let users = read_users(&users_path, config.realm());
     let https = CertificateFiles::for_https(config_path, &config).and_then(|files| files.load().err());
     let sip = SipTlsFiles::new(config_path, &config).load().err();
-    let wrong: Vec<String> = [https, sip, users.as_ref().err().cloned()].into_iter().flatten().collect();
+    let workers =
+        config.for_workers(workers(&config)).map_err(|error| format!("{}: {error}", config_path.display()));
+    let wrong = [https, sip, users.as_ref().err().cloned(), workers.as_ref().err().cloned()];
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     if let Ok(directory) = &users {
         warn_of_users(&users_path, directory);
     }
@@ -35,7 +42,18 @@ pub(crate) fn run(config_path: &Path, print: bool) -> Result<String, String> {
     }
     let count = users.map_or(0, |directory| directory.users().len());
     let users = if count == 1 { "1 user".to_owned() } else { format!("{count} users") };
-    Ok(format!("{}: ok, {users} in {}\n", config_path.display(), users_path.display()))
+    let addresses = workers.map_or_else(|_| String::new(), |workers| sip_addresses(&workers));
+    Ok(format!("{}: ok, {users} in {}\n{addresses}", config_path.display(), users_path.display()))
+}
+
+/// Where several workers take SIP: no configuration says it, and a firewall has to know.
+fn sip_addresses(workers: &[Config]) -> String {
+    if workers.len() <= 1 {
+        return String::new();
+    }
+    let listens = workers.iter().flat_map(|worker| &worker.sip.listen);
+    let addresses: Vec<String> = listens.map(ToString::to_string).collect();
+    format!("{} workers take SIP at {}\n", workers.len(), addresses.join(", "))
 }
 
 /// Reads the configuration; the error is one line.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, demo, serve, user};
+use crate::{check, demo, serve, user, workers};
 
 #[derive(Parser)]
 #[command(
@@ -60,7 +60,7 @@ pub(crate) struct ConfigFile {
 pub(crate) fn run() -> Result<String, String> {
     match Cli::parse().command {
         Command::Serve(config) => serve::run(&config.path).map(|()| String::new()),
-        Command::Check { config, print } => check::run(&config.path, print),
+        Command::Check { config, print } => check::run(&config.path, print, workers::count),
         Command::Demo(addresses) => demo::run(addresses.https, addresses.http).map(|()| String::new()),
         Command::User(command) => user::run(command),
     }

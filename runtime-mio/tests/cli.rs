@@ -98,9 +98,29 @@ impl Folder {
 
 #[test]
 fn a_correct_configuration_with_users_is_ok() {
-    let folder = Folder::with_config();
+    let folder = Folder::new();
+    folder.write("cordboard.toml", &format!("workers = 1\n{LEAST}"));
     folder.add("user1", &[]);
     assert_eq!(folder.succeed(&["check"], ""), "cordboard.toml: ok, 1 user in users.toml\n");
+}
+
+#[test]
+fn the_ports_of_all_workers_are_told_and_must_exist() {
+    let folder = Folder::new();
+    let write = |workers: u8, port: u16| {
+        let listen = format!("listen = [\"udp:127.0.0.1:{port}\", \"tcp:127.0.0.1:{port}\"]");
+        folder.write("cordboard.toml", &format!("workers = {workers}\n{LEAST}{listen}\n"));
+    };
+    write(2, 6050);
+    folder.add("user1", &[]);
+    let told = "2 workers take SIP at udp:127.0.0.1:6050, tcp:127.0.0.1:6050, udp:127.0.0.1:6051, tcp:127.0.0.1:6051";
+    assert_eq!(folder.succeed(&["check"], ""), format!("cordboard.toml: ok, 1 user in users.toml\n{told}\n"));
+    write(3, 65_534);
+    assert_eq!(
+        folder.fail(&["check"], ""),
+        "cordboard: cordboard.toml: there is no port for worker 2 of 3 beside udp:127.0.0.1:65534 (sip.listen): \
+         choose lower ports there, or set `workers`"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -212,6 +212,26 @@ fn a_taken_port_is_told_in_one_line() {
     assert_eq!(ended.status.code(), Some(1));
     let said = String::from_utf8(ended.stderr).unwrap();
     assert!(said.starts_with(&format!("cordboard: cannot listen on {address}: ")), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_taken_port_of_a_further_worker_is_told_with_what_helps() {
+    // The port before a taken one, if it is free.
+    let (_taken, before) = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .find_map(|taken| {
+            let port = taken.local_addr().unwrap().port() - 1;
+            UdpSocket::bind(("127.0.0.1", port)).is_ok().then_some((taken, port))
+        })
+        .unwrap();
+    let config = CONFIG.replace("udp:127.0.0.1:0", &format!("udp:127.0.0.1:{before}"));
+    let folder = Folder::new(&format!("workers = 2\n{config}"));
+    let ended = folder.command(PROGRAM, &["serve"]).env("RUST_LOG", "error").output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.starts_with(&format!("cordboard: cannot listen on 127.0.0.1:{}: ", before + 1)), "{said}");
+    let help = ": it is the port of worker 1 of 2; choose another port in sip.listen, or set `workers`\n";
+    assert!(said.ends_with(help), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 

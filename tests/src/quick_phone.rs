@@ -1,5 +1,6 @@
 //! A phone on a socket of the test that takes one call after the other, as fast as they come.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::PATIENCE;
@@ -10,6 +11,7 @@ pub struct QuickPhone {
     socket: UdpSocket,
     address: SocketAddr,
     calls: u32,
+    ports: BTreeSet<u16>,
 }
 
 /// A message that came to it.
@@ -32,7 +34,7 @@ impl QuickPhone {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket can wait for so long");
         let address = socket.local_addr().expect("it is bound");
-        Self { socket, address, calls: 0 }
+        Self { socket, address, calls: 0, ports: BTreeSet::new() }
     }
 
     /// The user part for the next call to it, escaped for a path; no two calls have the same.
@@ -40,10 +42,16 @@ impl QuickPhone {
         format!("phone{}%40{}", self.calls, self.address)
     }
 
+    /// The ports that its calls came from.
+    pub fn ports(&self) -> Vec<u16> {
+        self.ports.iter().copied().collect()
+    }
+
     /// Takes a call from the INVITE to the BYE, as a phone that is referred does.
     pub fn take_call(&mut self) {
         self.calls += 1;
         let invite = self.next("INVITE ", None);
+        self.ports.insert(invite.from.port());
         let tag = format!(";tag=quick{}", self.calls);
         let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
         self.answer(&invite, "180 Ringing", &tag, "");
