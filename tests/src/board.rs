@@ -15,7 +15,7 @@ use cordboard_core::users::{Directory, User};
 use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
 
 use crate::login::Login;
-use phones::field;
+use crate::phrases::field;
 
 /// The domain and the realm.
 const DOMAIN: &str = "example.com";

@@ -17,6 +17,7 @@ pub mod mail;
 pub mod nameserver;
 pub mod network;
 pub mod phone;
+pub mod phrases;
 pub mod ports;
 pub mod process;
 pub mod quick_phone;

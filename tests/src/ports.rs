@@ -16,7 +16,7 @@ static NEXT: Mutex<Option<u16>> = Mutex::new(None);
 /// SIP over TLS, SIPp for video.
 const ROW: u16 = 8;
 
-/// The first of [`ROW`] ports in a row on 127.0.0.1 that are free for UDP and TCP, and were not given to anybody else in
+/// The first of eight ports in a row on 127.0.0.1 that are free for UDP and TCP, and were not given to anybody else in
 /// this process. It is even, as phones want it for RTP.
 pub fn free() -> u16 {
     let end = first_of_the_system();

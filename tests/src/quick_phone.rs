@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::PATIENCE;
+use crate::phrases::{SDP, Speaker, field};
 
 /// The phone. It follows the REFER by word alone, and says that the called party has picked up.
 #[derive(Debug)]
@@ -18,14 +19,6 @@ pub struct QuickPhone {
 struct Mail {
     from: SocketAddr,
     text: String,
-}
-
-impl Mail {
-    fn field(&self, name: &str) -> &str {
-        let head = self.text.split("\r\n\r\n").next().unwrap_or_default();
-        let begin = format!("{name}: ");
-        head.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_default()
-    }
 }
 
 impl QuickPhone {
@@ -52,52 +45,18 @@ impl QuickPhone {
         self.calls += 1;
         let invite = self.next("INVITE ", None);
         self.ports.insert(invite.from.port());
-        let tag = format!(";tag=quick{}", self.calls);
-        let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-        self.answer(&invite, "180 Ringing", &tag, "");
-        self.answer(&invite, "200 OK", &tag, sdp);
+        let tag = format!("quick{}", self.calls);
+        let phone = Speaker { address: self.address, tag: &tag };
+        let say = |text: String| self.send(&text, invite.from);
+        say(phone.response(&invite.text, "180 Ringing", ""));
+        say(phone.response(&invite.text, "200 OK", SDP));
         self.next("ACK ", Some(&invite));
         let refer = self.next("REFER ", Some(&invite));
-        self.answer(&refer, "202 Accepted", "", "");
-        self.notify(&invite, &tag);
+        say(phone.response(&refer.text, "202 Accepted", ""));
+        say(phone.notify(&invite.text, 1, "200 OK", true));
         self.next("SIP/2.0 200", Some(&invite));
         let bye = self.next("BYE ", Some(&invite));
-        self.answer(&bye, "200 OK", "", "");
-    }
-
-    fn notify(&self, invite: &Mail, tag: &str) {
-        let target = invite.field("Contact").trim_matches(['<', '>']);
-        let body = "SIP/2.0 200 OK\r\n";
-        let text = format!(
-            "NOTIFY {target} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKquick{}\r\nMax-Forwards: 70\r\n\
-             From: {}{tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 NOTIFY\r\nContact: <sip:quick@{}>\r\nEvent: refer\r\n\
-             Subscription-State: terminated;reason=noresource\r\nContent-Type: message/sipfrag\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            self.calls,
-            invite.field("To"),
-            invite.field("From"),
-            invite.field("Call-ID"),
-            self.address,
-            body.len(),
-        );
-        self.send(&text, invite.from);
-    }
-
-    fn answer(&self, request: &Mail, status: &str, tag: &str, sdp: &str) {
-        let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        let text = format!(
-            "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
-             Contact: <sip:quick@{}>\r\n{kind}Content-Length: {}\r\n\r\n{sdp}",
-            request.field("Via"),
-            request.field("From"),
-            request.field("To"),
-            request.field("Call-ID"),
-            request.field("CSeq"),
-            self.address,
-            sdp.len(),
-        );
-        self.send(&text, request.from);
+        say(phone.response(&bye.text, "200 OK", ""));
     }
 
     fn send(&self, text: &str, to: SocketAddr) {
@@ -113,7 +72,7 @@ impl QuickPhone {
                 .recv_from(&mut bytes)
                 .unwrap_or_else(|e| panic!("call {} waits in vain for {start}: {e}", self.calls));
             let mail = Mail { from, text: String::from_utf8_lossy(&bytes[..length]).into_owned() };
-            let same = of.is_none_or(|of| of.field("Call-ID") == mail.field("Call-ID"));
+            let same = of.is_none_or(|of| field(&of.text, "Call-ID") == field(&mail.text, "Call-ID"));
             if mail.text.starts_with(start) && same {
                 return mail;
             }
