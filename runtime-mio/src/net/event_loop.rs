@@ -11,13 +11,15 @@ use cordboard_core::io::{
 use cordboard_core::{Report, Tick};
 use mio::event::Event;
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, event};
+use mio::{Interest, Token, event};
 
 use super::Machine;
 use super::bound::Bound;
 use super::connections::{Arrival, Connections};
 use super::departures::{Departure, Departures};
+use super::pace::Pace;
 use super::queries::{Queries, Reply};
+use super::readiness::{Readiness, Ready};
 use super::team::{self, Letter, Seat};
 use super::throttle::Throttle;
 use super::tokens::Source;
@@ -52,18 +54,14 @@ const READ: usize = 64 * 1024;
 const INPUTS_AT_ONCE: usize = 64;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// So long datagrams wait for streams.
+/// So long at most datagrams wait for streams.
 const PATIENCE: Duration = Duration::from_micros(300);
-/// A turn that took in so much was one of many at once.
-const BUSY: usize = 24;
-/// How long more is let come in then.
-const GATHERING: Duration = Duration::from_micros(150);
 /// How long the last answers may take to be written, once the machine has drained.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Sockets, connections and the clock of one machine.
 pub(crate) struct EventLoop {
-    poll: Poll,
+    readiness: Readiness,
     seat: Seat,
     /// Connections of HTTP that were ever taken.
     taken: usize,
@@ -77,10 +75,9 @@ pub(crate) struct EventLoop {
     /// What may have more than was taken in its last turn.
     unfinished: Vec<Source>,
     backlog: Backlog,
+    pace: Pace,
     /// When datagrams were taken last.
     received: Instant,
-    /// Since when datagrams are let wait.
-    ports_wait: Option<Instant>,
     accept_again: Option<Instant>,
     next_pulse: Option<Instant>,
     pulse_every: Option<Duration>,
@@ -104,7 +101,7 @@ pub(crate) struct EventLoop {
 /// The place of a loop among those of a service, which a thread can be started with.
 pub(crate) struct Place {
     bound: Bound,
-    poll: Poll,
+    readiness: Readiness,
     seat: Seat,
     first_listener: usize,
     shared_listeners: usize,
@@ -114,18 +111,17 @@ impl Place {
     /// The places of workers, each with its own bound sockets and room for so many connections of HTTP. The first has all
     /// listeners; what it accepts there by HTTP it deals out to those with room. The others lack those of HTTP.
     pub(crate) fn team(workers: Vec<(Bound, usize)>) -> io::Result<Vec<Self>> {
-        let polls = workers.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
-        let rooms: Vec<_> =
-            polls.iter().zip(&workers).map(|(poll, (_, room))| (poll.registry(), *room)).collect();
+        let all = workers.iter().map(|_| Readiness::new()).collect::<io::Result<Vec<_>>>()?;
+        let rooms: Vec<_> = all.iter().zip(&workers).map(|(its, (_, room))| (its.registry(), *room)).collect();
         let seats = team::seats(&rooms, Instant::now())?;
         let listeners = |at: usize| workers.get(at).map(|(bound, _)| bound.listeners.len());
-        let all = listeners(0).unwrap_or(0);
-        let shared_listeners = all - listeners(1).unwrap_or(all);
-        let places = workers.into_iter().zip(polls).zip(seats).enumerate();
+        let most = listeners(0).unwrap_or(0);
+        let shared_listeners = most - listeners(1).unwrap_or(most);
+        let places = workers.into_iter().zip(all).zip(seats).enumerate();
         Ok(places
-            .map(|(at, (((bound, _), poll), seat))| {
+            .map(|(at, (((bound, _), readiness), seat))| {
                 let first_listener = if at == 0 { 0 } else { shared_listeners };
-                Self { bound, poll, seat, first_listener, shared_listeners }
+                Self { bound, readiness, seat, first_listener, shared_listeners }
             })
             .collect())
     }
@@ -151,18 +147,18 @@ impl EventLoop {
     }
 
     fn at(place: Place) -> io::Result<Self> {
-        let Place { bound, poll, seat, first_listener, shared_listeners } = place;
+        let Place { bound, readiness, seat, first_listener, shared_listeners } = place;
         let Bound { sockets, addresses, mut listeners, .. } = bound;
         let ports = sockets.into_iter().zip(addresses).enumerate().map(|(place, (socket, address))| {
-            Port::new(socket, address, poll.registry(), Source::Port(place).token())
+            Port::new(socket, address, readiness.of_datagrams(), Source::Port(place).token())
         });
         let ports = ports.collect::<io::Result<_>>()?;
         for (place, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener, Source::Listener(place).token(), Interest::READABLE)?;
+            readiness.registry().register(listener, Source::Listener(place).token(), Interest::READABLE)?;
         }
         let now = seat.start();
         Ok(Self {
-            poll,
+            readiness,
             seat,
             taken: 0,
             ports,
@@ -173,8 +169,8 @@ impl EventLoop {
             queries: Queries::default(),
             unfinished: Vec::new(),
             backlog: Backlog::new(now),
+            pace: Pace::new(now),
             received: now,
-            ports_wait: None,
             accept_again: None,
             next_pulse: None,
             pulse_every: None,
@@ -194,7 +190,7 @@ impl EventLoop {
 
     /// Registers a source of the host's; its token must be below [`HOST_TOKENS`](super::tokens::HOST_TOKENS).
     pub(crate) fn register(&self, source: &mut impl event::Source, token: usize) -> io::Result<()> {
-        self.poll.registry().register(source, Token(token), Interest::READABLE)
+        self.readiness.registry().register(source, Token(token), Interest::READABLE)
     }
 
     /// Hands the machine its first inputs, and runs until it has drained.
@@ -204,7 +200,7 @@ impl EventLoop {
         host: &mut H,
         first: Vec<Input<'static>>,
     ) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
+        let mut ready = Ready::new();
         let mut driven = Driven { machine, host, wake: Wake::Idle };
         self.now = Instant::now();
         self.pulse(driven.host);
@@ -212,35 +208,29 @@ impl EventLoop {
         first.into_iter().for_each(|input| self.hand_in(&mut driven, input));
         self.settle(&mut driven);
         while !self.drained {
-            self.gather();
+            self.pace.took(std::mem::take(&mut self.turn_inputs), self.now);
             let timeout = self.timeout(driven.wake);
-            self.wait(&mut events, timeout)?;
-            self.turn(&events, &mut driven);
+            self.wait(&mut ready, timeout)?;
+            self.turn(&ready, &mut driven);
             driven.host.turned();
         }
-        self.bid_farewell(&mut events)
+        self.bid_farewell(&mut ready)
     }
 
-    /// Under load, lets more come in before it is taken together: each turn, each system call and each wake-up of a peer
-    /// then serves more of it.
-    fn gather(&mut self) {
-        if std::mem::take(&mut self.turn_inputs) >= BUSY && self.unfinished.is_empty() {
-            std::thread::park_timeout(GATHERING);
-        }
-    }
-
-    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.seat.may_sleep() { timeout } else { Some(Duration::ZERO) };
-        let polled = self.poll.poll(events, timeout);
+        let waited = match self.pace.gathers(self.received.elapsed()) {
+            Some(left) if self.unfinished.is_empty() => {
+                let timeout = timeout.map_or(left, |timeout| timeout.min(left));
+                self.readiness.wait_for_streams(ready, timeout)
+            }
+            _ => self.readiness.wait(ready, timeout),
+        };
         self.seat.is_awake();
-        match polled {
-            Err(e) if e.kind() == ErrorKind::Interrupted => events.clear(),
-            other => other?,
-        }
+        waited?;
         self.now = Instant::now();
         // A stream that always has more delays nobody else by more than its turn.
-        let datagrams_left = self.unfinished.iter().any(|source| matches!(source, Source::Port(_)));
-        if !datagrams_left || self.ports_wait.is_some() {
+        if !self.unfinished.iter().any(|source| matches!(source, Source::Port(_))) {
             self.backlog.begin(self.now);
         }
         Ok(())
@@ -253,43 +243,23 @@ impl EventLoop {
         }
     }
 
-    /// Takes what has come in, from each source for a bounded time, and does what has become due.
-    ///
-    /// Datagrams are let pile up while there are streams to be read: whoever asks by HTTP waits for the answer, and to
-    /// take many datagrams at once saves work.
-    fn turn<M: Machine, H: Host>(&mut self, events: &Events, driven: &mut Driven<'_, M, H>) {
-        let (mut ports, mut streams) = (Vec::new(), self.read_letters(driven));
-        for source in std::mem::take(&mut self.unfinished) {
-            match source {
-                Source::Port(place) => ports.push((place, true)),
-                source => {
-                    streams += 1;
-                    self.readable(source, true, driven);
-                    self.interleave(driven);
-                }
-            }
+    /// Takes what has come in, from each source for a bounded time, and does what has become due. Streams come before
+    /// datagrams: whoever asks by HTTP waits for the answer.
+    fn turn<M: Machine, H: Host>(&mut self, ready: &Ready, driven: &mut Driven<'_, M, H>) {
+        self.read_letters(driven);
+        let (ports, streams): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unfinished)
+            .into_iter()
+            .partition(|source| matches!(source, Source::Port(_)));
+        for source in streams {
+            self.readable(source, true, driven);
+            self.interleave(driven);
         }
-        for event in events {
-            match Source::of(event.token()) {
-                Source::Port(place) => ports.push((place, event.is_read_closed() || event.is_error())),
-                source => {
-                    streams += 1;
-                    self.ready(event, source, driven);
-                    self.interleave(driven);
-                }
-            }
+        for event in ready.streams() {
+            self.ready(event, driven);
+            self.interleave(driven);
         }
-        if !ports.is_empty() {
-            let since = *self.ports_wait.get_or_insert(self.now);
-            if streams > 0 && self.now - since < PATIENCE {
-                self.unfinished.extend(ports.into_iter().map(|(place, _)| Source::Port(place)));
-            } else {
-                self.ports_wait = None;
-                ports
-                    .into_iter()
-                    .for_each(|(place, ended)| self.readable(Source::Port(place), ended, driven));
-            }
-        }
+        ports.into_iter().for_each(|source| self.readable(source, true, driven));
+        ready.datagrams().for_each(|event| self.ready(event, driven));
         // An answer that is there already comes before the timer that waits for it.
         if matches!(driven.wake, Wake::At(at, _) if at <= self.tick()) {
             self.hand_in(driven, Input::Timeout);
@@ -311,7 +281,8 @@ impl EventLoop {
         }
     }
 
-    fn ready<M: Machine, H: Host>(&mut self, event: &Event, source: Source, driven: &mut Driven<'_, M, H>) {
+    fn ready<M: Machine, H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
+        let source = Source::of(event.token());
         match source {
             Source::Host(token) => {
                 for input in driven.host.ready(token) {
@@ -329,16 +300,14 @@ impl EventLoop {
         }
     }
 
-    /// Takes what other workers have left, and says how much that was.
-    fn read_letters<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) -> usize {
-        let letters = self.seat.letters();
-        let count = letters.len();
-        for letter in letters {
+    /// Takes what other workers have left.
+    fn read_letters<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+        for letter in self.seat.letters() {
             match letter {
                 Letter::Parcel(parcel) => self.hand_in(driven, Input::Handover(parcel)),
                 Letter::Input(input) => self.hand_in(driven, input),
                 Letter::Stream { listener, stream, peer } => {
-                    match self.connections.adopt(stream, self.poll.registry()) {
+                    match self.connections.adopt(stream, self.readiness.registry()) {
                         Ok(connection) => {
                             self.taken += 1;
                             self.hand_in(driven, Input::Accepted { listener, connection, peer });
@@ -353,7 +322,6 @@ impl EventLoop {
                 Letter::Drained => self.drained = true,
             }
         }
-        count
     }
 
     fn writable<M: Machine, H: Host>(&mut self, id: ConnectionId, driven: &mut Driven<'_, M, H>) {
@@ -483,7 +451,7 @@ impl EventLoop {
                         continue;
                     }
                     self.taken += usize::from(shared);
-                    self.connections.adopt(stream, self.poll.registry()).map(|connection| (connection, peer))
+                    self.connections.adopt(stream, self.readiness.registry()).map(|connection| (connection, peer))
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {
@@ -597,14 +565,14 @@ impl EventLoop {
                 Output::Datagram { .. } => {}
                 Output::Report(report) => host.report(report),
                 Output::Write { connection, bytes } => {
-                    self.news.extend(self.connections.write(connection, bytes, self.poll.registry()));
+                    self.news.extend(self.connections.write(connection, bytes, self.readiness.registry()));
                 }
                 Output::Close { connection, how } => self.connections.close(connection, how, self.now),
                 Output::Connect { connection, from, to } => {
-                    self.news.extend(self.connections.open(connection, from, to, self.poll.registry()));
+                    self.news.extend(self.connections.open(connection, from, to, self.readiness.registry()));
                 }
                 Output::Query { query, server, bytes } => {
-                    self.news.extend(self.queries.ask(query, server, bytes, self.poll.registry()));
+                    self.news.extend(self.queries.ask(query, server, bytes, self.readiness.registry()));
                 }
                 Output::QueryOver { query } => self.queries.over(query),
                 Output::Drained => self.drained |= self.seat.drained(),
@@ -634,12 +602,12 @@ impl EventLoop {
     }
 
     /// After the last call: what waits is written, for a bounded time.
-    fn bid_farewell(&mut self, events: &mut Events) -> io::Result<()> {
+    fn bid_farewell(&mut self, ready: &mut Ready) -> io::Result<()> {
         self.listeners.clear();
         let until = self.now + FAREWELL;
         while self.connections.keep_waiting() && self.now < until {
-            self.wait(events, Some(until.saturating_duration_since(self.now)))?;
-            for event in events.iter() {
+            self.wait(ready, Some(until.saturating_duration_since(self.now)))?;
+            for event in ready.streams() {
                 let Source::Connection(id) = Source::of(event.token()) else { continue };
                 // The machine is told nothing any more.
                 drop((self.connections.establish(id), self.connections.flush(id, self.now)));
