@@ -52,6 +52,8 @@ pub mod config;
 pub mod fuzzing;
 pub mod io;
 pub mod ladder;
+#[cfg(feature = "measuring")]
+pub mod measuring;
 #[cfg(feature = "mistakes")]
 pub mod mistakes;
 #[cfg(not(feature = "mistakes"))]

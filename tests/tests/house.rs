@@ -93,7 +93,7 @@ fn may_know(layer: &str) -> &'static [&'static str] {
     }
 }
 
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "io",
     "time",
     "ident",
@@ -111,6 +111,7 @@ const LAYERS: [&str; 18] = [
     "softphone",
     "fuzzing",
     "ladder",
+    "measuring",
     "lib",
 ];
 
