@@ -16,6 +16,7 @@ use cordboard_core::{Census, Controller, Epoch, Seed, Tick};
 
 use crate::login::Login;
 use crate::phrases::field;
+use crate::tape::Tape;
 
 /// The domain and the realm.
 const DOMAIN: &str = "example.com";
@@ -52,6 +53,26 @@ impl Response {
     }
 }
 
+/// The controllers of so many workers, of which none has been handed anything; `tables` is the end of their configuration.
+/// Those that are made alike decide alike.
+pub fn controllers(workers: u8, tables: &str) -> Vec<Controller> {
+    let config = format!(
+        "[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]\n\
+         [sip]\ndomain = \"{DOMAIN}\"\nlisten = [\"udp:127.0.0.1:6050\"]\nproxy = \"sip:{}\"\n{tables}\n",
+        phones_address()
+    );
+    let config = Config::from_toml(&config).expect("the configuration is right");
+    let users = Directory::new(vec![User::new("agent", DOMAIN, PIN)], DOMAIN).expect("users");
+    let epoch = Epoch::from_unix_millis(1_893_456_000_000);
+    let controller = |(id, config)| {
+        let worker = Worker { id: WorkerId(id), of: workers };
+        Controller::for_worker(config, users.clone(), Seed([1; 32]), epoch, worker)
+            .expect("it has an address")
+    };
+    let configs = config.for_workers(workers).expect("there are ports for all");
+    (0..).zip(configs).map(controller).collect()
+}
+
 /// The workers, and all whom they speak with.
 #[derive(Debug)]
 pub struct Board {
@@ -66,27 +87,15 @@ pub struct Board {
     connections: u64,
     datagrams: u64,
     drained: Vec<WorkerId>,
+    /// What the first worker was handed, if that is written down.
+    tape: Option<Tape>,
 }
 
 impl Board {
     /// So many workers; `tables` is the end of their configuration.
     pub fn new(workers: u8, tables: &str) -> Self {
-        let config = format!(
-            "[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]\n\
-             [sip]\ndomain = \"{DOMAIN}\"\nlisten = [\"udp:127.0.0.1:6050\"]\nproxy = \"sip:{}\"\n{tables}\n",
-            phones_address()
-        );
-        let config = Config::from_toml(&config).expect("the configuration is right");
-        let users = Directory::new(vec![User::new("agent", DOMAIN, PIN)], DOMAIN).expect("users");
-        let epoch = Epoch::from_unix_millis(1_893_456_000_000);
-        let controller = |(id, config)| {
-            let worker = Worker { id: WorkerId(id), of: workers };
-            Controller::for_worker(config, users.clone(), Seed([1; 32]), epoch, worker)
-                .expect("it has an address")
-        };
-        let configs = config.for_workers(workers).expect("there are ports for all");
         Self {
-            controllers: (0..).zip(configs).map(controller).collect(),
+            controllers: controllers(workers, tables),
             now: Tick::ZERO,
             outbox: Outbox::new(),
             said: VecDeque::new(),
@@ -95,7 +104,18 @@ impl Board {
             connections: 0,
             datagrams: 0,
             drained: Vec::new(),
+            tape: None,
         }
+    }
+
+    /// One worker, of which all is written down that it is handed.
+    pub fn taped(tables: &str) -> Self {
+        Self { tape: Some(Tape::default()), ..Self::new(1, tables) }
+    }
+
+    /// What was written down so far.
+    pub fn tape(&self) -> &Tape {
+        self.tape.as_ref().expect("it is written down")
     }
 
     /// Connects to a worker.
@@ -136,6 +156,9 @@ impl Board {
 
     /// One turn of a worker, who wants the next one then.
     fn turn(&mut self, worker: WorkerId, input: Input<'_>) -> Option<Tick> {
+        if let Some(tape) = &mut self.tape {
+            tape.take(self.now, &input);
+        }
         let wake = self.controllers[usize::from(worker.0)].handle(self.now, input, &mut self.outbox);
         self.take_out(worker);
         match wake {

@@ -21,9 +21,12 @@ pub mod phrases;
 pub mod ports;
 pub mod process;
 pub mod quick_phone;
+pub mod rehearsal;
+pub mod samples;
 pub mod sim;
 pub mod sipp;
 pub mod softphones;
+pub mod tape;
 pub mod torture;
 pub mod world;
 

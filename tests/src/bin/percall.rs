@@ -1,61 +1,119 @@
-//! Places calls in memory, without sockets and without waiting: what a call costs in instructions and allocations, to be
-//! counted by valgrind, which counts the same each time.
+//! Counts what a call costs in memory, without sockets and without waiting: instructions, allocations, datagrams. Counts
+//! are the same each time, whatever else the machine does.
 //!
-//! `percall refer 1000` or `percall invite 1000`. With callgrind, what counts is `Controller::handle`:
-//! `valgrind --tool=callgrind --toggle-collect='*Controller*handle*' target/release/percall refer 1000`.
+//! `percall` prints the table; it runs itself under valgrind's callgrind, which counts the instructions. `percall refer 1000`
+//! plays so many calls and says what was counted besides; to see where the instructions go:
+//! `valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*tape*play*' target/release/percall refer 1000`.
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::alloc::System;
+use std::process::{Command, ExitCode};
 
 use cordboard_core::Census;
-use cordboard_tests::board::{Agent, Board};
+use cordboard_core::io::Outbox;
+use cordboard_tests::rehearsal::{Flow, Rehearsal};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-/// How calls are connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Refer,
-    Invite,
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The two lengths whose difference is counted, so that what is done once does not count: start, login, end.
+const SHORT: u32 = 200;
+const LONG: u32 = 1200;
+
+/// What calls have cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    instructions: u64,
+    allocations: u64,
+    bytes: u64,
+    datagrams: u64,
 }
 
-fn arguments() -> Option<(Flow, u32)> {
-    let mut arguments = std::env::args().skip(1);
-    let flow = match arguments.next()?.as_str() {
-        "refer" => Flow::Refer,
-        "invite" => Flow::Invite,
-        _ => return None,
+impl Cost {
+    fn numbers(self) -> [u64; 4] {
+        [self.instructions, self.allocations, self.bytes, self.datagrams]
+    }
+}
+
+/// Plays calls, and counts all but the instructions.
+fn play(flow: Flow, calls: u32) -> Cost {
+    let rehearsal = Rehearsal::of(flow, calls);
+    let (mut controller, mut outbox) = (rehearsal.controller(), Outbox::new());
+    let region = Region::new(ALLOCATOR);
+    let datagrams = rehearsal.tape.play(&mut controller, &mut outbox);
+    let change = region.change();
+    assert_eq!(datagrams, rehearsal.datagrams, "it was not the same calls");
+    assert_eq!(controller.census(), Census::default(), "something is left");
+    Cost {
+        instructions: 0,
+        allocations: (change.allocations + change.reallocations) as u64,
+        bytes: change.bytes_allocated as u64,
+        datagrams,
+    }
+}
+
+/// Has all of it counted, by another process under callgrind.
+fn counted(flow: Flow, calls: u32) -> Result<Cost, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
+        .arg("--toggle-collect=*tape*play*")
+        .arg(this)
+        .args([flow.name(), &calls.to_string()])
+        .output()
+        .map_err(|error| format!("valgrind: {error}"))?;
+    let (said, noted) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let read = || {
+        let instructions = noted.lines().find_map(|line| line.split_once("Collected :"))?.1;
+        let mut others = said.split_whitespace().filter_map(|word| word.parse().ok());
+        Some(Cost {
+            instructions: instructions.trim().parse().ok()?,
+            allocations: others.next()?,
+            bytes: others.next()?,
+            datagrams: others.next()?,
+        })
     };
-    Some((flow, arguments.next()?.parse().ok()?))
+    let cost = read().filter(|cost| output.status.success() && cost.instructions > 0);
+    cost.ok_or_else(|| format!("{} calls by {} were not counted: {said}{noted}", calls, flow.name()))
+}
+
+fn table() -> Result<(), String> {
+    println!("| per call | instructions | allocations | bytes allocated | datagrams sent |");
+    println!("|---|---|---|---|---|");
+    for flow in Flow::ALL {
+        let (short, long) = (counted(flow, SHORT)?.numbers(), counted(flow, LONG)?.numbers());
+        let each =
+            short.iter().zip(long).map(|(short, long)| (long - short) as f64 / f64::from(LONG - SHORT));
+        let cells: Vec<String> =
+            each.zip([0, 1, 0, 1]).map(|(each, digits)| format!("{each:.digits$}")).collect();
+        println!("| {} | {} |", flow.name(), cells.join(" | "));
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {
-    let Some((flow, calls)) = arguments() else {
-        eprintln!("usage: percall refer|invite CALLS");
-        return ExitCode::from(2);
-    };
-    let mut board = Board::new(1, "[auth]\nnonce_lifetime = \"24h\"\n[calls]\nresult_cache_time = \"0s\"");
-    let mut agent = Agent::at(&mut board, 0);
-    let mut order = |board: &mut Board, method: &str, uri: &str, status: u16| {
-        let response = agent.ask(board, method, uri);
-        assert_eq!(response.status, status, "{method} {uri}: {response:?}");
-    };
-    let start = Instant::now();
-    for call in 0..calls {
-        let path = format!("/callcontroller/one{call}/two{call}");
-        match flow {
-            Flow::Refer => order(&mut board, "POST", &format!("{path}?agent=agent"), 200),
-            Flow::Invite => {
-                order(&mut board, "POST", &format!("{path}?agent=agent&sipMethod=INVITE"), 200);
-                order(&mut board, "DELETE", &path, 204);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.as_slice() {
+        [] => table(),
+        [flow, calls] => {
+            let flow = Flow::ALL.into_iter().find(|one| one.name() == *flow);
+            match (flow, calls.parse()) {
+                (Some(flow), Ok(calls)) => {
+                    let cost = play(flow, calls);
+                    let Cost { allocations, bytes, datagrams, .. } = cost;
+                    println!("{allocations} allocations, {bytes} bytes, {datagrams} datagrams");
+                    Ok(())
+                }
+                _ => Err("usage: percall [refer|invite CALLS]".to_owned()),
             }
         }
-        // What is over is forgotten in its time.
-        if call % 100 == 99 {
-            board.pass(Duration::from_secs(40));
+        _ => Err("usage: percall [refer|invite CALLS]".to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("percall: {error}");
+            ExitCode::FAILURE
         }
     }
-    let each = start.elapsed().as_secs_f64() * 1e6 / f64::from(calls.max(1));
-    board.pass(Duration::from_secs(2 * 24 * 3600));
-    assert_eq!(board.censuses(), [Census::default()], "something is left");
-    println!("{calls} calls, {} datagrams, {each:.1} us a call, phones and all", board.datagrams());
-    ExitCode::SUCCESS
 }
