@@ -13,6 +13,9 @@ use crate::wait_for;
 /// has to pass with the other.
 pub const RUNTIME: &str = "CORDBOARD_TEST_RUNTIME";
 
+/// The user whose PIN [`Login`](crate::login::Login) shows.
+pub const AGENT: &str = "agent";
+
 /// The production program, where the workspace's build puts it.
 pub fn program() -> PathBuf {
     built("cordboard")
@@ -29,10 +32,19 @@ pub fn program_of(runtime: &str) -> PathBuf {
 }
 
 fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test knows where it is");
-    let built = test.ancestors().nth(2).expect("it lies in the target folder").join(name);
-    assert!(built.exists(), "{} is not built: `cargo build -p {name}` makes it", built.display());
-    built
+    find(name).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// This program of the workspace, where its build puts it: beside the one that asks, or above its tests.
+pub fn find(name: &str) -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|e| format!("nobody knows where this program lies: {e}"))?;
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let built = folder.unwrap_or(&own).join(name);
+    if built.exists() {
+        return Ok(built);
+    }
+    let release = if cfg!(debug_assertions) { "" } else { " --release" };
+    Err(format!("{} is not built: `cargo build{release} -p {name}` makes it", built.display()))
 }
 
 /// A running server in a folder of its own.

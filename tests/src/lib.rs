@@ -12,6 +12,7 @@ pub mod curl;
 pub mod hand;
 pub mod kamailio;
 pub mod linphone;
+pub mod load;
 pub mod login;
 pub mod mail;
 pub mod nameserver;
