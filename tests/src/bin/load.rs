@@ -7,15 +7,15 @@
 //!
 //! | column | is |
 //! |---|---|
-//! | `calls/s` | completed calls a second, by the clock; of calls that are held, as many as the window lets be |
+//! | `calls/s` | completed calls a second, by the clock; of calls that are held, as the window lets be; in even steps, of those done meanwhile |
 //! | `CPU us/call` | the processor time that the server took (all threads, user and system), for each completed call |
 //! | `ratio` | that, by that of the row it is compared with in the same round: floor, alone, one worker |
 //! | `bound/s` | how many calls a second would keep the busiest thread of the server at work all the time |
 //! | `INVITE p50`, `p99` | from the POST, or from when it was due if no connection was free, until the system got the first INVITE |
 //! | `answer p50`, `p99` | from the POST to its answer 200, as read here |
 //! | `load busy` | the part of the time in which this program was at work: near 100 %, it is what sets the pace |
-//! | `repeated` | requests that came to a phone more than once |
-//! | `lost` | datagrams for which a socket had no room, the server's or the phones' |
+//! | `repeated` | requests that came to a phone more than once, and messages that the phones sent again because they were not heard |
+//! | `lost` | datagrams for which the server's sockets had no room, and those for which the phones' had none |
 //! | `failed` | calls without 200, or that did not end connected, and messages that were wrong |
 //!
 //! | row | is |

@@ -222,6 +222,11 @@ impl Page {
         self.text.into_boxed_slice()
     }
 
+    /// The datagram that was ended last.
+    pub fn last(&self) -> &[u8] {
+        self.letters.last().and_then(|letter| self.text.get(letter.place.clone())).unwrap_or_default()
+    }
+
     /// How many datagrams are written.
     pub fn len(&self) -> usize {
         self.letters.len()
@@ -230,5 +235,42 @@ impl Page {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.letters.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait_for;
+
+    #[test]
+    fn all_datagrams_arrive_and_those_of_lower_lanes_first() {
+        let (mut from, mut to) = (Datagrams::bind().expect("a socket"), Datagrams::bind().expect("a socket"));
+        let before = Moment::now();
+        let mut page = Page::default();
+        let text = |call: u64, lane: u8| format!("{call} {lane} {}", "x".repeat(call as usize % 3 * 400));
+        for call in 0..100 {
+            for lane in [0, 1] {
+                page.write(text(call, lane).as_bytes());
+                page.post(lane, to.address());
+            }
+        }
+        assert_eq!(page.len(), 200);
+        from.send(&mut page).expect("they leave");
+        assert!(page.is_empty());
+        let mut arrived = Vec::new();
+        wait_for("the datagrams", || {
+            let take = |arrival: Arrival<'_>| {
+                assert_eq!(arrival.from, from.address());
+                assert!(arrival.at >= before, "it is stamped");
+                arrived.push(String::from_utf8_lossy(arrival.bytes).into_owned());
+            };
+            to.receive(take).expect("they are read");
+            (arrived.len() == 200).then_some(())
+        });
+        let expected: Vec<String> =
+            [0, 1].iter().flat_map(|lane| (0..100).map(|call| text(call, *lane))).collect();
+        assert_eq!(arrived, expected);
+        assert_eq!(to.lost(), 0);
     }
 }

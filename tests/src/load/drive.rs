@@ -77,7 +77,7 @@ pub struct Outcome {
     pub ordered: u64,
     /// Calls whose parties were connected and that were done.
     pub completed: u64,
-    /// Those of them that were done while orders were still sent.
+    /// Those of them that were done in the time that counts.
     pub completed_meanwhile: u64,
     /// Orders that were answered 503 with Retry-After.
     pub refused: u64,
@@ -89,10 +89,6 @@ pub struct Outcome {
     pub unfinished: u64,
     /// Orders that found no connection free when they were due.
     pub late: u64,
-    /// Until the last order was sent.
-    pub ordering: Duration,
-    /// Until the last call was done.
-    pub elapsed: Duration,
     /// From POST to the first INVITE.
     pub rang: Latencies,
     /// From POST to its answer 200.
@@ -103,7 +99,9 @@ pub struct Outcome {
     pub counts: Counts,
     /// Datagrams for which the phones' socket had no room.
     pub lost: u64,
-    /// Processor time of this loop, until the last call was done.
+    /// What calls a second are counted in: the time in which orders came in even steps, or until the last call was done.
+    pub span: Duration,
+    /// Processor time of this loop in that time.
     pub own: Duration,
 }
 
@@ -113,14 +111,14 @@ impl Outcome {
         self.other + self.unanswered + self.unfinished
     }
 
-    /// Completed calls in a second.
+    /// Completed calls in a second. Where orders came in even steps, those that were done later do not count.
     pub fn rate(&self) -> f64 {
-        self.completed as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        self.completed_meanwhile as f64 / self.span.as_secs_f64().max(1e-9)
     }
 
     /// The part of the time in which this loop was at work.
     pub fn own_share(&self) -> f64 {
-        self.own.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+        self.own.as_secs_f64() / self.span.as_secs_f64().max(1e-9)
     }
 }
 
@@ -149,7 +147,7 @@ pub fn drive(
         if ready.phones {
             phones.take(&mut news)?;
         }
-        phones.hang_up_due(Instant::now())?;
+        phones.pass(Instant::now())?;
         answers.drain(..).for_each(|answer| run.answered(answer));
         news.drain(..).for_each(|one| run.hear(one));
     }
@@ -272,7 +270,7 @@ impl Run {
     fn place(&mut self, orders: &mut Orders) -> io::Result<()> {
         let now = Instant::now();
         if self.is_ordered(now) {
-            self.finish_if_closed(now);
+            self.finish(now);
             return Ok(());
         }
         let due = self.due(now);
@@ -284,7 +282,6 @@ impl Run {
             }
             self.waiting.pop_front();
             self.placed.push(Placed { at, answered: Answered::NotYet, reached: Reached::Nothing });
-            self.outcome.ordering = self.start.elapsed();
         }
         if matches!(self.pace, Pace::Open { .. }) {
             let seen = Moment::now();
@@ -296,12 +293,26 @@ impl Run {
         Ok(())
     }
 
-    fn finish_if_closed(&mut self, now: Instant) {
+    /// Everything is ordered: looks whether everything is done too.
+    fn finish(&mut self, now: Instant) {
+        let in_steps = matches!(self.pace, Pace::Open { .. });
+        if in_steps && self.outcome.span.is_zero() {
+            self.count_span(now);
+        }
         let all = self.closed >= self.placed.len() as u64;
         if self.quiet_since.is_none() && (all || now >= self.last + STALLED) {
             self.quiet_since = Some(now);
-            self.outcome.own = own_processor().saturating_sub(self.own);
+            if !in_steps {
+                self.count_span(self.last);
+            }
         }
+    }
+
+    /// The time that counts is over.
+    fn count_span(&mut self, end: Instant) {
+        self.outcome.span = end.saturating_duration_since(self.start);
+        self.outcome.own = own_processor().saturating_sub(self.own);
+        self.outcome.completed_meanwhile = self.outcome.completed;
     }
 
     fn is_settled(&self, now: Instant) -> bool {
@@ -317,17 +328,15 @@ impl Run {
         let now = Moment::now();
         let Some(call) = self.call(answer.number) else { return };
         let took = now.since(call.at);
-        if answer.status == 200 {
-            call.answered = Answered::Accepted;
-            self.outcome.accepted.0.push(took);
-        } else {
-            call.answered = Answered::Refused;
-            if answer.status == 503 && answer.retry_after {
+        call.answered = if answer.status == Some(200) { Answered::Accepted } else { Answered::Refused };
+        match answer.status {
+            Some(200) => self.outcome.accepted.0.push(took),
+            Some(503) if answer.retry_after => {
                 self.outcome.refused += 1;
                 self.outcome.told_off.0.push(took);
-            } else {
-                self.outcome.other += 1;
             }
+            Some(_) => self.outcome.other += 1,
+            None => self.outcome.unanswered += 1,
         }
         self.close_if_done(answer.number);
     }
@@ -362,13 +371,8 @@ impl Run {
             (Answered::Refused, _) => {}
             (Answered::NotYet, _) | (_, Reached::Nothing) => return,
         }
-        let now = Instant::now();
         self.closed += 1;
-        self.last = now;
-        self.outcome.elapsed = now.saturating_duration_since(self.start);
-        if !self.is_ordered(now) {
-            self.outcome.completed_meanwhile = self.outcome.completed;
-        }
+        self.last = Instant::now();
     }
 
     fn close(mut self, counts: Counts, lost: u64) -> Outcome {

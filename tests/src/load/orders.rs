@@ -52,8 +52,8 @@ impl Method {
 pub struct Answer {
     /// The call.
     pub number: u64,
-    /// The status.
-    pub status: u16,
+    /// The status; `None` when the connection was closed instead.
+    pub status: Option<u16>,
     /// Whether it says when to try again.
     pub retry_after: bool,
 }
@@ -70,6 +70,8 @@ pub struct Width {
 /// The connections to one server.
 #[derive(Debug)]
 pub struct Orders {
+    to: SocketAddr,
+    access: Access,
     method: Method,
     each: usize,
     lines: Vec<Line>,
@@ -90,6 +92,13 @@ struct Line {
     asked: VecDeque<Asked>,
 }
 
+/// Whether more may come on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Closed,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     number: u64,
@@ -102,7 +111,8 @@ impl Orders {
     pub fn open(to: SocketAddr, access: &Access, method: Method, width: Width) -> io::Result<Self> {
         let Width { connections, each } = width;
         let lines: io::Result<Vec<Line>> = (0..connections).map(|_| Line::open(to, access)).collect();
-        Ok(Self { method, each, lines: lines?, idle: (0..connections).collect(), next: 0 })
+        let idle = (0..connections).collect();
+        Ok(Self { to, access: access.clone(), method, each, lines: lines?, idle, next: 0 })
     }
 
     /// Orders the call with this number, if a connection takes it; whether one does.
@@ -126,10 +136,20 @@ impl Orders {
         self.lines.iter().map(|line| line.stream.as_fd())
     }
 
-    /// Takes what has come on this connection; the answers that are whole.
+    /// Takes what has come on this connection; the answers that are whole. If the server has closed it, all that was asked
+    /// there stays unanswered, and another one is opened.
     pub fn take(&mut self, at: usize, answers: &mut Vec<Answer>) -> io::Result<()> {
         let line = &mut self.lines[at];
-        line.read()?;
+        if line.read()? == End::Closed {
+            let unanswered =
+                |asked: &Asked| Answer { number: asked.number, status: None, retry_after: false };
+            answers.extend(line.asked.iter().map(unanswered));
+            if !line.asked.is_empty() {
+                self.idle.push(at);
+            }
+            *line = Line::open(self.to, &self.access)?;
+            return Ok(());
+        }
         while let Some(answer) = line.next_answer(self.method)? {
             answers.push(answer);
             if line.asked.is_empty() {
@@ -208,14 +228,14 @@ impl Line {
             }
             self.response.drain(..end);
             if !again {
-                return Ok(Some(Answer { number: asked.number, status, retry_after }));
+                return Ok(Some(Answer { number: asked.number, status: Some(status), retry_after }));
             }
             self.ask(method, Asked { again: true, ..asked })?;
         }
     }
 
     /// Reads once; nothing being there is no error.
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self) -> io::Result<End> {
         let mut bytes = [0; 4096];
         let count = match &mut self.tls {
             None => self.stream.read(&mut bytes),
@@ -225,7 +245,7 @@ impl Line {
             Ok(0) => {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection"));
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(End::Open),
             Err(error) => return Err(error),
             Ok(count) if self.tls.is_none() => self.response.extend_from_slice(&bytes[..count]),
             Ok(_) => {}
@@ -236,7 +256,7 @@ impl Line {
             self.response.resize(begin + state.plaintext_bytes_to_read(), 0);
             tls.reader().read_exact(&mut self.response[begin..])?;
         }
-        Ok(())
+        Ok(End::Open)
     }
 }
 

@@ -2,8 +2,9 @@
 //! and hang up when it is time.
 //!
 //! The calling party of call 7 is user `u7`, the called one `v7`; every phone's contact carries that name, so that a message
-//! finds its call without a table of dialogs. A phone repeats its answer when it is asked again, and sends nothing again by
-//! itself: what is lost on the way to the server shows as a call that does not end.
+//! finds its call without a table of dialogs. A phone repeats its answer when it is asked again, and sends again what is
+//! not heard: NOTIFY and BYE without an answer, 200 without an ACK, each after T1 and without the longer pauses of
+//! RFC 3261, for a loopback has no crowd to spare.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -53,6 +54,8 @@ pub struct Counts {
     pub sent: u64,
     /// Requests that came once more.
     pub repeated: u64,
+    /// Messages that were sent once more, because they were not heard.
+    pub resent: u64,
     /// Requests of ours that were refused.
     pub refused: u64,
     /// Messages that could not be read, or that no phone can make anything of.
@@ -66,6 +69,7 @@ impl Counts {
             received: self.received - earlier.received,
             sent: self.sent - earlier.sent,
             repeated: self.repeated - earlier.repeated,
+            resent: self.resent - earlier.resent,
             refused: self.refused - earlier.refused,
             strange: self.strange - earlier.strange,
         }
@@ -103,6 +107,8 @@ struct Call {
     calling: Calling,
     called: Called,
     connected: bool,
+    /// Which of its messages were heard, by their bits in [`mark`].
+    heard: u8,
     /// How the calling phone will hang up, and where that is sent.
     bye: Option<(Box<[u8]>, SocketAddrV4)>,
 }
@@ -122,6 +128,33 @@ mod lane {
     /// The first of three.
     pub(super) const NOTIFY: u8 = 4;
     pub(super) const BYE: u8 = 7;
+}
+
+/// The messages of a call that are sent again until they are heard, a bit each.
+mod mark {
+    /// The first of three.
+    pub(super) const NOTIFY: u8 = 1;
+    pub(super) const PICKED_UP: u8 = 8;
+    pub(super) const JOINED: u8 = 16;
+    pub(super) const CALLED: u8 = 32;
+    pub(super) const BYE: u8 = 64;
+}
+
+/// After how long a message is sent again: T1 of RFC 3261.
+const T1: Duration = Duration::from_millis(500);
+
+/// How often.
+const TRIES: u8 = 10;
+
+/// A message that may have to be sent again.
+#[derive(Debug)]
+struct Unheard {
+    due: Instant,
+    number: u64,
+    mark: u8,
+    tries: u8,
+    to: SocketAddrV4,
+    text: Box<[u8]>,
 }
 
 /// What a referred phone tells of the call that it makes.
@@ -148,6 +181,8 @@ struct Desk {
     calls: HashMap<u64, Call>,
     /// When which calling phone hangs up; the time of holding is the same for all that wait here.
     due: VecDeque<(Instant, u64)>,
+    /// What may have to be sent again, soonest first.
+    unheard: VecDeque<Unheard>,
     page: Page,
     counts: Counts,
 }
@@ -162,6 +197,7 @@ impl Phones {
             hold,
             calls: HashMap::new(),
             due: VecDeque::new(),
+            unheard: VecDeque::new(),
             page: Page::default(),
             counts: Counts::default(),
         };
@@ -194,9 +230,11 @@ impl Phones {
         self.desk.calls.len()
     }
 
-    /// When [`hang_up_due`](Self::hang_up_due) has something to do.
+    /// When [`pass`](Self::pass) has something to do.
     pub fn next_due(&self) -> Option<Instant> {
-        self.desk.due.front().map(|(at, _)| *at)
+        let hang_up = self.desk.due.front().map(|(at, _)| *at);
+        let again = self.desk.unheard.front().map(|unheard| unheard.due);
+        hang_up.into_iter().chain(again).min()
     }
 
     /// Takes and answers what has come; called when the socket can be read, and without harm at any other time.
@@ -212,9 +250,11 @@ impl Phones {
         Ok(())
     }
 
-    /// Hangs up the calls whose time is over.
-    pub fn hang_up_due(&mut self, now: Instant) -> io::Result<()> {
+    /// Hangs up the calls whose time is over, and sends again what was not heard; called when that is due, and without harm
+    /// at any other time.
+    pub fn pass(&mut self, now: Instant) -> io::Result<()> {
         let Self { socket, desk } = self;
+        desk.send_again(now);
         while let Some((_, number)) = desk.due.pop_front_if(|(at, _)| *at <= now) {
             desk.hang_up(number);
         }
@@ -251,10 +291,13 @@ impl Desk {
     /// An answer to a NOTIFY or a BYE of ours.
     fn answered(&mut self, message: &Message<'_>, news: &mut Vec<News>) {
         self.counts.refused += u64::from(!message.start.starts_with(b"SIP/2.0 2"));
-        if !message.cseq.ends_with(b" BYE") {
-            return;
+        if let Some(party) = Party::behind(b"branch=z9hG4bKNOTIFY", message.via) {
+            // The numbers of the three are 100 to 102.
+            let which = message.cseq.get(2).map_or(0, |digit| digit.wrapping_sub(b'0').min(2));
+            self.heard(party.number, mark::NOTIFY << which);
         }
         let Some(party) = Party::behind(b"branch=z9hG4bKBYE", message.via) else { return };
+        self.heard(party.number, mark::BYE);
         if let Some(call) = self.calls.get_mut(&party.number) {
             call.calling = Calling::Gone;
             self.close_if_over(party.number, news);
@@ -301,16 +344,59 @@ impl Desk {
             }
         }
         self.pick_up(party, message, from);
+        let unheard = match (side, message.is_in_dialog()) {
+            (Side::Called, _) => mark::CALLED,
+            (Side::Calling, false) => mark::PICKED_UP,
+            (Side::Calling, true) => mark::JOINED,
+        };
+        self.keep(number, unheard, from);
+    }
+
+    /// The message that was written last is to be sent again unless it is heard.
+    fn keep(&mut self, number: u64, mark: u8, to: SocketAddrV4) {
+        let text = self.page.last().into();
+        self.unheard.push_back(Unheard { due: Instant::now() + T1, number, mark, tries: TRIES, to, text });
+    }
+
+    fn heard(&mut self, number: u64, mark: u8) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.heard |= mark;
+        }
+    }
+
+    /// Sends again what is due and was not heard; a call that is over has nothing more to say.
+    fn send_again(&mut self, now: Instant) {
+        while let Some(mut unheard) = self.unheard.pop_front_if(|unheard| unheard.due <= now) {
+            let waits = self.calls.get(&unheard.number).is_some_and(|call| call.heard & unheard.mark == 0);
+            if waits && unheard.tries > 0 {
+                self.page.write(&unheard.text);
+                self.page.post(lane::BYE, unheard.to);
+                self.counts.resent += 1;
+                unheard.tries -= 1;
+                unheard.due = now + T1;
+                self.unheard.push_back(unheard);
+            }
+        }
     }
 
     fn acknowledged(&mut self, party: Party, news: &mut Vec<News>) {
         let Some(call) = self.calls.get_mut(&party.number) else { return };
-        match (party.side, call.calling, call.called) {
-            (Side::Calling, Calling::Ringing, _) => call.calling = Calling::PickedUp,
-            (Side::Calling, Calling::Joining, _) => call.calling = Calling::Talking,
-            (Side::Called, _, Called::Ringing) => call.called = Called::Talking,
+        let heard = match (party.side, call.calling, call.called) {
+            (Side::Calling, Calling::Ringing, _) => {
+                call.calling = Calling::PickedUp;
+                mark::PICKED_UP
+            }
+            (Side::Calling, Calling::Joining, _) => {
+                call.calling = Calling::Talking;
+                mark::JOINED
+            }
+            (Side::Called, _, Called::Ringing) => {
+                call.called = Called::Talking;
+                mark::CALLED
+            }
             _ => return,
-        }
+        };
+        call.heard |= heard;
         if (call.calling, call.called) == (Calling::Talking, Called::Talking) {
             call.connected = true;
             news.push(News::Standing(party.number));
@@ -330,6 +416,9 @@ impl Desk {
             self.notify(party, message, (100 + at, status, state));
             self.page.post(lane::NOTIFY + at, from);
             self.counts.sent += 1;
+            if !again {
+                self.keep(party.number, mark::NOTIFY << at, from);
+            }
         }
     }
 
@@ -363,6 +452,7 @@ impl Desk {
             self.page.write(&bye);
             self.page.post(lane::BYE, to);
             self.counts.sent += 1;
+            self.keep(number, mark::BYE, to);
         }
     }
 

@@ -66,7 +66,9 @@ struct Kind {
     accepted: [Vec<f64>; 2],
     own: Vec<f64>,
     repeated: u64,
-    lost: u64,
+    resent: u64,
+    lost_by_server: u64,
+    lost_by_phones: u64,
     failed: u64,
 }
 
@@ -112,7 +114,9 @@ impl Report {
         }
         kind.own.push(100.0 * outcome.own_share());
         kind.repeated += outcome.counts.repeated;
-        kind.lost += outcome.lost + measured.lost;
+        kind.resent += outcome.counts.resent;
+        kind.lost_by_server += measured.lost;
+        kind.lost_by_phones += outcome.lost;
         kind.failed += outcome.failed() + outcome.counts.strange + outcome.counts.refused;
     }
 
@@ -192,8 +196,8 @@ impl Kind {
             figure(&self.accepted[0], 2),
             figure(&self.accepted[1], 2),
             format!("{} %", figure(&self.own, 0)),
-            self.repeated.to_string(),
-            self.lost.to_string(),
+            format!("{}+{}", self.repeated, self.resent),
+            format!("{}+{}", self.lost_by_server, self.lost_by_phones),
             if self.failed > 0 { format!("FAILED {}", self.failed) } else { "0".to_owned() },
         ]
     }
