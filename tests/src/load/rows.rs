@@ -166,6 +166,7 @@ impl Bench<'_> {
         }
         let what = format!("CPU per call beside {rest} at rest, x without");
         self.report.goal(Goal::at_most(&what, self.report.ratio("refer-beside"), 1.15, 2));
+        full.abandon();
         Ok(())
     }
 

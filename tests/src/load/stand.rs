@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -162,6 +163,14 @@ impl Stand {
         match &self.server {
             Server::Floor { sip, .. } => lost_at(*sip),
             Server::Cordboard { server, .. } => server.udp_ports().into_iter().map(lost_at).sum(),
+        }
+    }
+
+    /// Ends the server at once. For one whose calls still stand: asked to end, it would wait for them.
+    pub fn abandon(self) {
+        match &self.server {
+            Server::Floor { process, .. } => process.signal(Signal::SIGKILL),
+            Server::Cordboard { server, .. } => server.process.signal(Signal::SIGKILL),
         }
     }
 
