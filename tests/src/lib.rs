@@ -9,6 +9,7 @@ pub mod board;
 pub mod certificates;
 pub mod cordboard;
 pub mod curl;
+pub mod garbage;
 pub mod hand;
 pub mod kamailio;
 pub mod linphone;

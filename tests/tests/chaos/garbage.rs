@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use cordboard_tests::baresip::{Answer, Way};
 use cordboard_tests::cordboard::Cordboard;
+use cordboard_tests::garbage::garbage;
+use cordboard_tests::sim::dice::Dice;
 use cordboard_tests::{network, wait_up_to};
 
 use crate::Site;
@@ -15,85 +17,10 @@ const SECONDS: u32 = 10;
 const QUIET: Duration = Duration::from_secs(2);
 const TICKS: u64 = 4;
 
-/// Numbers that are as good as drawn, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 33) as usize % sides
-    }
-
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.roll(256) as u8).collect()
-    }
-}
-
-/// Messages that are right, as those of anybody to whom no call belongs.
-fn valid(dice: &mut Dice) -> Vec<u8> {
-    let starts = [
-        ("OPTIONS sip:127.0.0.1 SIP/2.0", "OPTIONS"),
-        ("INVITE sip:agent@127.0.0.1 SIP/2.0", "INVITE"),
-        ("BYE sip:agent@127.0.0.1 SIP/2.0", "BYE"),
-        ("REFER sip:agent@127.0.0.1 SIP/2.0", "REFER"),
-        ("NOTIFY sip:agent@127.0.0.1 SIP/2.0", "NOTIFY"),
-        ("CANCEL sip:agent@127.0.0.1 SIP/2.0", "CANCEL"),
-        ("SIP/2.0 180 Ringing", "INVITE"),
-        ("SIP/2.0 200 OK", "INVITE"),
-        ("SIP/2.0 407 Proxy Authentication Required", "REFER"),
-    ];
-    let (start, method) = starts[dice.roll(starts.len())];
-    let number = dice.roll(1 << 30);
-    format!(
-        "{start}\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\n\
-         From: \"Some Body\" <sip:some@127.0.0.1>;tag={number}\r\nTo: <sip:agent@127.0.0.1>;tag=t{number}\r\n\
-         Call-ID: {number}@127.0.0.1\r\nCSeq: 1 {method}\r\nContact: <sip:some@127.0.0.1:9>\r\n\
-         Content-Type: application/sdp\r\nContent-Length: 65\r\n\r\n\
-         v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
-    )
-    .into_bytes()
-}
-
-/// The next datagram: bytes of any kind, a message cut short, one with some bytes changed, one that is repeated in itself,
-/// or a big one.
-fn garbage(dice: &mut Dice) -> Vec<u8> {
-    match dice.roll(50) {
-        0..10 => {
-            let length = dice.roll(1500);
-            dice.bytes(length)
-        }
-        10..25 => {
-            let mut message = valid(dice);
-            message.truncate(dice.roll(message.len()));
-            message
-        }
-        25..45 => {
-            let mut message = valid(dice);
-            for _ in 0..=dice.roll(6) {
-                let place = dice.roll(message.len());
-                message[place] = dice.roll(256) as u8;
-            }
-            message
-        }
-        45..49 => {
-            let mut message = valid(dice);
-            let (from, to) = (dice.roll(message.len()), dice.roll(message.len()));
-            let piece = message[from.min(to)..from.max(to)].to_vec();
-            message.splice(from..from, piece);
-            message
-        }
-        _ => {
-            let (mut message, length) = (valid(dice), 20_000 + dice.roll(45_000));
-            message.resize(length, b'a');
-            message
-        }
-    }
-}
-
 /// Sends it all, evenly; returns how many datagrams the system took.
 fn storm(to: &str) -> u32 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free UDP port");
-    let (mut dice, start) = (Dice(1), Instant::now());
+    let (mut dice, start) = (Dice::new(1, 0), Instant::now());
     let (mut number, mut sent) = (0, 0);
     while number < A_SECOND * SECONDS {
         let due = (start.elapsed().as_secs_f64() * f64::from(A_SECOND)) as u32;
