@@ -84,12 +84,16 @@ impl Cordboard {
 
     /// The same with a program of the test's choice.
     pub fn run(program: &Path, config: &str, users: &[NewUser<'_>]) -> Self {
+        Self::launch(Command::new(program), config, users)
+    }
+
+    /// The same with an environment of the test's choice.
+    pub fn launch(mut command: Command, config: &str, users: &[NewUser<'_>]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         std::fs::write(folder.path().join("cordboard.toml"), config).expect("a file can be written");
         for (name, pin, more) in users {
             add_user(folder.path(), name, pin, more);
         }
-        let mut command = Command::new(program);
         command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1");
         let mut process = Process::start("cordboard", &mut command, folder.path());
         let [https, http, sip] = ["https", "http", "udp"].map(|kind| listening(&mut process, kind));

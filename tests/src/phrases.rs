@@ -8,9 +8,9 @@ pub const SDP: &str = "v=0\r\no=phone 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 12
 
 /// The value of a header field; the name is as its sender writes it.
 pub fn field<'a>(message: &'a str, name: &str) -> &'a str {
-    let head = message.split("\r\n\r\n").next().unwrap_or_default();
-    let found = head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    found.unwrap_or_default()
+    let lines = message.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let mut head = lines.take_while(|line| !line.is_empty());
+    head.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default()
 }
 
 /// The method of a request; of a response, its version.
@@ -24,7 +24,7 @@ pub fn uri(name_addr: &str) -> &str {
     inner.map_or(name_addr, |(uri, _)| uri)
 }
 
-/// A phone: where it is, and the tag of its dialogs.
+/// A phone: where it is, and the tag of its dialogs, which is the user part of its Contact too.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
     /// Where it is reached.
@@ -36,16 +36,22 @@ pub struct Speaker<'a> {
 impl Speaker<'_> {
     /// The answer to a request, with a description if `sdp` is not empty.
     pub fn response(self, request: &str, status: &str, sdp: &str) -> String {
+        self.answer(request, status, "", sdp)
+    }
+
+    /// The same, with further header lines, each with CR LF.
+    pub fn answer(self, request: &str, status: &str, lines: &str, sdp: &str) -> String {
         let to = field(request, "To");
         let (mark, tag) = if to.contains(";tag=") { ("", "") } else { (";tag=", self.tag) };
         let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {to}{mark}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
-             Contact: <sip:phone@{}>\r\n{kind}Content-Length: {}\r\n\r\n{sdp}",
+             Contact: <sip:{}@{}>\r\n{lines}{kind}Content-Length: {}\r\n\r\n{sdp}",
             field(request, "Via"),
             field(request, "From"),
             field(request, "Call-ID"),
             field(request, "CSeq"),
+            self.tag,
             self.address,
             sdp.len()
         )
@@ -72,9 +78,9 @@ impl Speaker<'_> {
     pub fn notify(self, of: &str, number: u32, status: &str, last: bool) -> String {
         let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
         let lines = format!(
-            "Contact: <sip:phone@{}>\r\nEvent: refer\r\nSubscription-State: {state}\r\n\
+            "Contact: <sip:{}@{}>\r\nEvent: refer\r\nSubscription-State: {state}\r\n\
              Content-Type: message/sipfrag\r\n",
-            self.address
+            self.tag, self.address
         );
         self.request(of, ("NOTIFY", number), &lines, &format!("SIP/2.0 {status}\r\n"))
     }
