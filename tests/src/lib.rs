@@ -27,6 +27,7 @@ pub mod rehearsal;
 pub mod samples;
 pub mod sim;
 pub mod sipp;
+pub mod soak;
 pub mod softphones;
 pub mod tape;
 pub mod torture;
