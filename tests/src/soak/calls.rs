@@ -25,7 +25,7 @@ pub enum Purpose {
     Check(u32),
     /// It has to be answered with this status.
     Probe(u16),
-    /// The list of all calls, of which so many are not over.
+    /// The list of the latest calls, of which no more than so many are not over.
     List(usize),
 }
 
@@ -138,19 +138,29 @@ impl Call {
                 }
                 None => Verdict::Wrong(format!("no Location in {}", response.head)),
             },
-            Purpose::Transfer(_) | Purpose::Watch(_) if status == 200 => self.agrees(response),
+            Purpose::Transfer(_) if status == 200 => self.agrees(response),
+            Purpose::Watch(_) if status == 200 => self.shows_progress(&response.body),
             Purpose::Delete(_) if status == 204 => Verdict::GoesOn,
             Purpose::Check(_) if status == 200 => self.check(&response.body),
             _ => Verdict::Wrong(format!("{purpose:?} is answered {status}: {}", response.body)),
         }
     }
 
-    /// What was asked for as JSON is JSON, all else XML or nothing.
+    /// Who wants JSON gets it, all others nothing.
     fn agrees(&self, response: &Response) -> Verdict {
         let body = response.body.as_str();
-        let right =
-            if self.plan.json { body.starts_with('{') } else { body.is_empty() || body.starts_with("<?xml") };
+        let right = if self.plan.json { body.starts_with('{') } else { body.is_empty() };
         if right { Verdict::GoesOn } else { Verdict::Wrong(format!("json {}: {body}", self.plan.json)) }
+    }
+
+    /// The call as JSON, or the document for calls of its kind.
+    fn shows_progress(&self, body: &str) -> Verdict {
+        let right = match (self.plan.json, self.plan.flow) {
+            (true, _) => body.starts_with('{'),
+            (false, Flow::Refer) => body.starts_with("<?xml") && body.contains("<status-lines"),
+            (false, Flow::Invite) => body.starts_with("<?xml") && body.contains("<dialogs"),
+        };
+        if right { Verdict::GoesOn } else { Verdict::Wrong(format!("its progress is shown as {body:?}")) }
     }
 
     fn check(&mut self, body: &str) -> Verdict {

@@ -33,7 +33,7 @@ pub struct Datagrams {
 
 impl Datagrams {
     /// A socket at a port that the system chose.
-    pub fn new() -> Self {
+    pub fn bind() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free UDP port");
         let address = socket.local_addr().expect("it is bound");
         socket.set_nonblocking(true).expect("a socket need not block");

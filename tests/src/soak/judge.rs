@@ -27,7 +27,7 @@ pub struct TimeTolerances {
     pub tail: (f64, Duration),
     /// How many times the processor time of a call.
     pub processor: f64,
-    /// The share of calls that may be refused because the machine had other things to do.
+    /// The share of calls that may be refused, or not be placed at all, because the machine had other things to do.
     pub refused: f64,
 }
 
@@ -112,9 +112,13 @@ pub fn judge(tally: &Tally, tolerances: &Tolerances) -> Vec<String> {
                 "a call costs {after:.0} us of processor time at the end, {before:.0} us at the beginning"
             ));
         }
-        let (placed, refused) = (tally.placed() as f64, tally.refused() as f64);
+        let (placed, refused) = (tally.placed() as f64, (tally.refused() + tally.missed) as f64);
         if refused > placed * time.refused {
-            faults.push(format!("{refused} of {placed} calls were refused with 503"));
+            faults.push(format!(
+                "of {placed} calls {} were refused with 503, and {} more could not be placed in their time",
+                tally.refused(),
+                tally.missed
+            ));
         }
     }
     faults
@@ -228,6 +232,14 @@ mod tests {
             );
         }
         assert_eq!(judge(&run(|fifth| later(fifth as i64 * 500, 0), flat), &Tolerances::LONG), [""; 0]);
+    }
+
+    #[test]
+    fn a_run_of_which_much_could_not_be_done_tells_nothing() {
+        let missed = |missed| Tally { missed, ..run(steady, flat) };
+        assert_eq!(judge(&missed(5 * CALLS_A_FIFTH / 200), &Tolerances::LONG), [""; 0]);
+        assert_eq!(judge(&missed(5 * CALLS_A_FIFTH / 50), &Tolerances::LONG).len(), 1);
+        assert_eq!(judge(&missed(5 * CALLS_A_FIFTH / 50), &Tolerances::SHORT), [""; 0]);
     }
 
     #[test]

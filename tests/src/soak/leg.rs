@@ -493,7 +493,6 @@ impl Leg {
         match self.temper.referral {
             Referral::Refuses => {
                 self.say(text, "603 Decline", "", "", effects);
-                return;
             }
             Referral::NotifiesFirst => {
                 self.notify(Notices::First, effects);

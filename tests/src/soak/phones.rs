@@ -70,7 +70,7 @@ impl Phones {
     /// Phones at ports that the system chose.
     pub fn new(dice: Dice, pace: Pace) -> Self {
         Self {
-            sockets: (0..SOCKETS).map(|_| Datagrams::new()).collect(),
+            sockets: (0..SOCKETS).map(|_| Datagrams::bind()).collect(),
             stations: HashMap::new(),
             agenda: Agenda::default(),
             dice,

@@ -341,8 +341,9 @@ pub struct Plan {
     pub expected: Expected,
 }
 
-/// The longest that a phone rings, and that a call lasts which is not one of the slow ones.
+/// The longest that a phone rings which does not ring for ever.
 const LONGEST_RING: Duration = Duration::from_millis(200);
+/// The longest that two talk before one of them hangs up.
 const LONGEST_TALK: Duration = Duration::from_millis(400);
 
 impl Plan {

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustls::ClientConfig;
 
 use super::connection::client_config;
@@ -60,6 +61,7 @@ impl Site {
         // A line for each call would fill the disk.
         command.env("RUST_LOG", "info,cordboard::calls=warn");
         let server = Cordboard::launch(command, &config, &[("agent", PIN, &[])]);
+        end_when_we_panic(server.process.id());
         let tls = client_config(&authority);
         let mut site =
             Self { server, tls, users: String::new(), reloads: Reloads::default(), _authority: authority };
@@ -112,4 +114,15 @@ impl Site {
         std::fs::write(&new, text).expect("a file can be written");
         std::fs::rename(&new, self.users_file()).expect("a file can be renamed");
     }
+}
+
+/// A release build that panics ends at once, and would leave the server behind.
+fn end_when_we_panic(process: u32) {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Err(error) = kill(Pid::from_raw(process as i32), Signal::SIGKILL) {
+            eprintln!("the server stays behind as process {process}: {error}");
+        }
+        usual(panic);
+    }));
 }

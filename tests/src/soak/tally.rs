@@ -47,6 +47,8 @@ pub struct Tally {
     pub fifths: [Fifth; 5],
     /// How many calls had been placed and how many bytes the server held, again and again.
     pub memory: Vec<(u64, u64)>,
+    /// Calls that could not be placed in their time, because the machine had other things to do.
+    pub missed: u64,
     /// Calls that ended as they should, by their kind.
     pub kinds: BTreeMap<Kind, u64>,
 }
@@ -97,6 +99,9 @@ impl fmt::Display for Tally {
                 millis(late.iter().max().copied().unwrap_or_default()),
                 fifth.processor_a_call(),
             )?;
+        }
+        if self.missed > 0 {
+            writeln!(f, "{} calls could not be placed in their time", self.missed)?;
         }
         let kinds = self.kinds.iter().map(|(kind, count)| format!("{kind:?} {count}"));
         writeln!(f, "{}", kinds.collect::<Vec<_>>().join(", "))?;
