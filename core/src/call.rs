@@ -11,6 +11,7 @@ mod flow;
 mod inviting;
 mod leg;
 mod messages;
+mod names;
 pub(crate) mod order;
 mod outcome;
 mod place;
@@ -26,8 +27,6 @@ use crate::mistakes::{self, Mistake};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-
-use hashbrown::HashMap;
 
 use crate::Tick;
 use crate::auth::lockout::siphash::Keyed;
@@ -45,6 +44,7 @@ use departed::Departed;
 use desk::Desk;
 use flow::Flow;
 use leg::Leg;
+use names::Names;
 use order::CallName;
 pub(crate) use outcome::Outcome;
 use progress::{Progress, Way};
@@ -84,7 +84,7 @@ pub(crate) struct Calls {
     calls: Table<Call>,
     legs: Table<Leg>,
     departed: Departed,
-    names: HashMap<CallName, Key<Call>, Keyed>,
+    names: Names,
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
     /// How many may be in progress: this worker's part of `max_calls`, which it may lend.
@@ -148,7 +148,7 @@ impl Calls {
             calls: Table::of_worker(worker.id),
             legs: Table::default(),
             departed: Departed::default(),
-            names: HashMap::with_hasher(Keyed::new(&mut keys)),
+            names: Names::new(Keyed::new(&mut keys)),
             wheel: Wheel::new(),
             in_progress: 0,
             permits,
@@ -161,7 +161,7 @@ impl Calls {
 
     /// The latest call of this name whose record is still kept.
     pub(crate) fn find(&self, name: &CallName) -> Option<&Call> {
-        self.calls.get(*self.names.get(name)?)
+        self.calls.get(self.names.find(name, &self.calls)?)
     }
 
     /// The call with this identifier.
@@ -248,7 +248,7 @@ impl Calls {
         }
         let orphans = self.legs.iter().filter(|(_, leg)| self.calls.get(leg.call).is_none()).count();
         let timers = self.calls.iter().filter(|(_, call)| call.timer.is_some()).count();
-        match (orphans, timers == self.wheel.len(), self.names.len() <= self.calls.len()) {
+        match (orphans, timers == self.wheel.len(), self.names.are_of(&self.calls)) {
             (0, true, true) => Ok(()),
             _ => Err(format!(
                 "{orphans} legs without a call, {timers} timers of {}, {} names of {} calls",
@@ -423,9 +423,7 @@ impl Calls {
     fn forget(&mut self, key: Key<Call>) {
         self.set_timer(key, None);
         let Some(call) = self.calls.remove(key) else { return };
-        if self.names.get(&call.name) == Some(&key) {
-            self.names.remove(&call.name);
-        }
+        self.names.remove(&call.name, key);
     }
 }
 

@@ -9,13 +9,16 @@ use thiserror::Error;
 use crate::sip::message::{Uri, escape_user};
 use crate::users::SipCredentials;
 
+/// What every URI of a party begins with.
+const SCHEME: &str = "sip:";
+
 /// Somebody who can be called: a user part and the host that it lies at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Party {
-    /// `user@host`, unescaped, as people write it.
-    text: Box<str>,
     /// The SIP URI.
-    uri: Box<str>,
+    uri: Arc<str>,
+    /// `user@host`, unescaped, as people write it, where it is not what stands in the URI.
+    text: Option<Arc<str>>,
 }
 
 /// A text that names nobody who could be called.
@@ -44,19 +47,20 @@ impl Party {
             return Err(PartyFault::BadCharacter);
         }
         let (user, host) = text.rsplit_once('@').unwrap_or((text, domain));
-        let uri = format!("sip:{}@{host}", escape_user(user));
+        let uri = format!("{SCHEME}{}@{host}", escape_user(user));
         let fits = Uri::parse(&uri).is_ok_and(|uri| uri.params.raw().is_empty() && uri.headers.is_none());
         if user.is_empty() || !fits {
             return Err(if user.is_empty() { PartyFault::Empty } else { PartyFault::BadHost });
         }
         let text: Cow<'_, str> =
             if text.len() > user.len() { text.into() } else { format!("{user}@{host}").into() };
-        Ok(Self { text: text.into(), uri: uri.into() })
+        let text = (uri.strip_prefix(SCHEME) != Some(&*text)).then(|| text.into());
+        Ok(Self { uri: uri.into(), text })
     }
 
     /// `user@host`.
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        self.text.as_deref().unwrap_or(self.uri.strip_prefix(SCHEME).unwrap_or(&self.uri))
     }
 
     /// The SIP URI.

@@ -62,7 +62,6 @@ impl Calls {
         (between, invitation): (Between, Invitation),
         outbox: &mut Outbox,
     ) -> Ident {
-        let name = placing.name();
         let secret = self.endpoint.random.bits();
         let most = self.endpoint.config.limits.record_events;
         let fallback = self.endpoint.config.calls.refer_fallback;
@@ -71,7 +70,7 @@ impl Calls {
         let call = self.calls.insert_with(|key| {
             let mut stack = Stack { now, outbox: &mut *outbox, endpoint };
             let leg = legs.insert_with(|leg| Leg::invite(leg, key, between, invitation, &mut stack));
-            let cache_time = placing.cache_time;
+            let (name, cache_time) = (placing.name(), placing.cache_time);
             let flow = match placing.connecting {
                 Connecting::Refer => {
                     let lines = refer_lines(&placing);
@@ -81,7 +80,7 @@ impl Calls {
             };
             Call {
                 ident: Ident::new(key, secret),
-                name: name.clone(),
+                name,
                 leg_call_id: legs.get(leg).map(Leg::call_id),
                 flow,
                 record: Record::new(now, most),
@@ -89,7 +88,7 @@ impl Calls {
                 timer: None,
             }
         });
-        self.names.insert(name, call);
+        self.names.insert(call, &self.calls);
         self.in_progress += 1;
         outbox.enter_since(said, sequence(call));
         self.turn(now, call, outbox, |_, _| {});

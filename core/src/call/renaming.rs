@@ -14,7 +14,7 @@ impl Calls {
         let Flow::Bridge(bridge) = &mut call.flow else { return };
         let Some(renamed) = bridge.take_renamed() else { return };
         let old_name = std::mem::replace(&mut call.name, renamed.placing.name());
-        let new_name = call.name.clone();
+        let was_latest = self.names.remove(&old_name, key);
         let cache_time = std::mem::replace(&mut call.cache_time, renamed.placing.cache_time);
         let mut record = call.record.clone();
         record.ended = Some(now);
@@ -22,7 +22,7 @@ impl Calls {
         let secret = self.endpoint.random.bits();
         let left = self.calls.insert_with(|left| Call {
             ident: Ident::new(left, secret),
-            name: old_name.clone(),
+            name: old_name,
             leg_call_id,
             flow: Flow::Bridge(Box::new(Bridge::left_behind(renamed.parted))),
             record,
@@ -30,10 +30,10 @@ impl Calls {
             timer: None,
         });
         // A call may have been placed under either name meanwhile: the latest is found.
-        if self.names.get(&old_name) == Some(&key) {
-            self.names.insert(old_name, left);
+        if was_latest {
+            self.names.insert(left, &self.calls);
         }
-        self.names.insert(new_name, key);
+        self.names.insert(key, &self.calls);
         self.keep_record(now, left);
     }
 }
