@@ -78,7 +78,7 @@ struct Space {
     nonce: Box<str>,
     opaque: Option<Box<str>>,
     algorithm: Algorithm,
-    session: Option<SessionKey>,
+    session: Option<Box<SessionKey>>,
     qop: Option<Qop>,
     /// How often the nonce was used.
     count: u32,
@@ -94,7 +94,8 @@ struct SessionKey {
 /// The challenges met in one dialog, so that later requests answer them unasked.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
-    spaces: SmallVec<[Space; 1]>,
+    /// Boxed, since most dialogs meet no challenge.
+    spaces: SmallVec<[Box<Space>; 1]>,
     serials: u32,
     /// A request with these credentials has come through.
     proven: bool,
@@ -154,7 +155,8 @@ impl Session {
         attempts: &Attempts,
         random: &mut Random,
     ) -> Result<(), Unanswerable> {
-        let same = |space: &&mut Space| space.challenger == challenger && *space.realm == *challenge.realm;
+        let same =
+            |space: &&mut Box<Space>| space.challenger == challenger && *space.realm == *challenge.realm;
         if let Some(space) = self.spaces.iter_mut().find(same)
             && !challenge.stale
         {
@@ -173,11 +175,11 @@ impl Session {
             let cnonce = format!("{:016x}", random.bits());
             let base = credentials.verifiers.get(challenge.algorithm).map_or(&[][..], |ha1| ha1.as_bytes());
             let ha1 = challenge.algorithm.hash(&[base, challenge.nonce.as_bytes(), cnonce.as_bytes()]);
-            SessionKey { cnonce: cnonce.into(), ha1 }
+            Box::new(SessionKey { cnonce: cnonce.into(), ha1 })
         });
         self.spaces.retain(|space| space.challenger != challenger || space.realm != challenge.realm);
         self.serials = self.serials.wrapping_add(1);
-        self.spaces.push(Space {
+        self.spaces.push(Box::new(Space {
             serial: self.serials,
             challenger,
             realm: challenge.realm,
@@ -187,7 +189,7 @@ impl Session {
             session,
             qop: challenge.qop,
             count: 0,
-        });
+        }));
         Ok(())
     }
 

@@ -7,8 +7,6 @@ mod passing;
 mod shown;
 mod watching;
 
-use smallvec::SmallVec;
-
 use crate::Tick;
 use crate::call::desk::Desk;
 use crate::call::leg::{Inside, Leg, LegEvent, Purpose};
@@ -44,7 +42,7 @@ pub(crate) struct Bridge {
     called: Option<Key<Leg>>,
     /// The party that is being connected: first the called one, later the targets of transfers.
     joining: Option<Box<Joining>>,
-    leaving: SmallVec<[Leaving; 2]>,
+    leaving: Vec<Leaving>,
     /// REFERs that passed: the leg that each came on, its CSeq number there and on the other leg (RFC 3515 §2.4.6).
     referrals: Vec<(Key<Leg>, u32, u32)>,
     /// Dialogs that are over, to be shown.
@@ -71,7 +69,7 @@ impl Bridge {
             calling: Some(calling),
             called: None,
             joining: Some(Box::new(joining)),
-            leaving: SmallVec::new(),
+            leaving: Vec::new(),
             referrals: Vec::new(),
             parted: Vec::new(),
             renamed: None,
@@ -97,7 +95,7 @@ impl Bridge {
             calling: None,
             called: None,
             joining: None,
-            leaving: SmallVec::new(),
+            leaving: Vec::new(),
             referrals: Vec::new(),
             parted: parted.map(|parted| (Role::Calling, parted)).into_iter().collect(),
             renamed: None,
@@ -154,7 +152,7 @@ impl Bridge {
             }
             _ => return Err(Refusal::NotTransferable("the parties of this call are not connected yet")),
         };
-        let before = desk.legs.get(called).map(|leg| leg.agreed().into()).unwrap_or_default();
+        let before = desk.legs.get(called).map(|leg| leg.agreed().clone()).unwrap_or_default();
         let deadline = desk.stack.now + placing.timeout;
         self.joining = Some(Box::new(Joining::transfer(called, before, deadline, placing)));
         self.call_target(desk)

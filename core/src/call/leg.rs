@@ -3,12 +3,14 @@
 //! It answers challenges, tries the offers in order, follows redirections, acknowledges and hangs up forks, and
 //! reports what its call has to know as a [`LegEvent`].
 
+mod acknowledging;
 mod asked;
 mod invite;
 mod media;
 mod watch;
 mod within;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -26,9 +28,11 @@ use crate::sip::session_timer::{MIN_SE, Watch};
 use crate::sip::transaction::{Client, Owner, Server};
 use crate::sip::transport::Flow;
 use crate::users::SipCredentials;
+use acknowledging::Confirmed;
 pub(crate) use asked::Passed;
 use invite::Inviting;
 pub(crate) use invite::{Invitation, Offer};
+pub(crate) use media::Description;
 use media::Media;
 
 /// What our product is called in User-Agent and Server.
@@ -45,9 +49,9 @@ pub(crate) struct Leg {
     pub(crate) watch: Watch,
     ident: Ident,
     call_id: Ident,
-    /// Our name-addr.
+    /// Our name-addr; once the dialog stands, that one has it.
     local: Box<str>,
-    /// The party's name-addr.
+    /// The party's name-addr; the same.
     remote: Box<str>,
     credentials: Option<Arc<SipCredentials>>,
     session: Session,
@@ -65,8 +69,10 @@ pub(crate) struct Leg {
     /// The answer to our first offer, if it came before the 2xx.
     early_answer: Option<Box<[u8]>>,
     state: State,
-    outstanding: SmallVec<[Outstanding; 1]>,
-    outside: Vec<Outside>,
+    /// Requests within the dialog that wait for their answers. Boxed, since most of the time there is none.
+    outstanding: SmallVec<[Box<Outstanding>; 1]>,
+    /// Those in other dialogs.
+    outside: SmallVec<[Box<Outside>; 1]>,
     /// The peer's INVITE within the dialog, until it has its ACK or a failure.
     invited: Option<Invited>,
 }
@@ -81,47 +87,6 @@ enum State {
     Confirmed(Confirmed),
     /// There is no dialog (any more).
     Over,
-}
-
-#[derive(Debug)]
-struct Confirmed {
-    dialog: Dialog,
-    /// The INVITEs that were answered 2xx: the first of the dialog, and the latest.
-    accepted: SmallVec<[Accepted; 1]>,
-}
-
-/// An INVITE of ours with its 2xx.
-#[derive(Debug)]
-struct Accepted {
-    key: Key<Client>,
-    cseq: u32,
-    credentials: Box<[u8]>,
-    /// The offer that the 2xx brought, until it is answered.
-    offer: Box<[u8]>,
-    ack: Ack,
-}
-
-/// The ACK of a 2xx.
-#[derive(Debug)]
-enum Ack {
-    /// The answer for it is waited for.
-    Wanted,
-    /// It is being found out where it goes.
-    Unsent { key: Key<Client>, answer: Option<Box<[u8]>> },
-    /// It is sent again for each copy of the 2xx (§13.2.2.4).
-    Sent { flow: Flow, bytes: Box<[u8]> },
-}
-
-impl Ack {
-    fn is_unsent(&self, as_key: Key<Client>) -> bool {
-        matches!(self, Ack::Unsent { key, .. } if *key == as_key)
-    }
-}
-
-impl Accepted {
-    fn is_unacknowledged(&self) -> bool {
-        matches!(self.ack, Ack::Wanted)
-    }
 }
 
 /// An INVITE of the peer's within the dialog.
@@ -157,9 +122,9 @@ struct Outside {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     /// `Content-Type`, with its parameters.
-    pub(crate) kind: Box<str>,
+    pub(crate) kind: Cow<'static, str>,
     /// The body.
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: Description,
 }
 
 /// A request within a dialog, kept so that it can be sent again with credentials.
@@ -290,7 +255,7 @@ impl Leg {
             early_answer: None,
             state: State::Over,
             outstanding: SmallVec::new(),
-            outside: Vec::new(),
+            outside: SmallVec::new(),
             invited: None,
         };
         leg.send_invite(invitation, Attempts::default(), stack);
@@ -329,9 +294,24 @@ impl Leg {
             call_id: self.call_id,
             local_tag: self.ident,
             remote_tag,
-            local_party: uri_of(&self.local),
-            remote_party: uri_of(&self.remote),
+            local_party: uri_of(self.local()),
+            remote_party: uri_of(self.remote()),
             state,
+        }
+    }
+
+    fn local(&self) -> &str {
+        self.dialog().map_or(&self.local, Dialog::local)
+    }
+
+    fn remote(&self) -> &str {
+        self.dialog().map_or(&self.remote, Dialog::remote)
+    }
+
+    fn dialog(&self) -> Option<&Dialog> {
+        match &self.state {
+            State::Confirmed(confirmed) => Some(&confirmed.dialog),
+            State::Inviting(_) | State::Refused(_) | State::Over => None,
         }
     }
 
@@ -349,7 +329,7 @@ impl Leg {
     ) -> LegEvent {
         match &self.state {
             State::Inviting(inviting) if inviting.transaction == key => self.invite_response(response, stack),
-            State::Confirmed(confirmed) if confirmed.accepted.iter().any(|accepted| accepted.key == key) => {
+            State::Confirmed(confirmed) if confirmed.has_accepted(key) => {
                 self.later_2xx(key, response, stack);
                 LegEvent::Nothing
             }
@@ -444,7 +424,7 @@ impl Leg {
         }
     }
 
-    fn take_outstanding(&mut self, key: Key<Client>) -> Option<Outstanding> {
+    fn take_outstanding(&mut self, key: Key<Client>) -> Option<Box<Outstanding>> {
         let at = self.outstanding.iter().position(|outstanding| outstanding.key == key)?;
         Some(self.outstanding.remove(at))
     }
@@ -477,12 +457,8 @@ impl Leg {
 
     /// What names the dialog to its peer, as `Replaces` does (RFC 3891 §3), and where the peer is reached.
     pub(crate) fn seen_by_peer(&self) -> Option<(&str, &str, &str, &str)> {
-        match &self.state {
-            State::Confirmed(Confirmed { dialog, .. }) => {
-                Some((dialog.call_id(), dialog.remote_tag(), dialog.local_tag(), dialog.target()))
-            }
-            State::Inviting(_) | State::Refused(_) | State::Over => None,
-        }
+        let dialog = self.dialog()?;
+        Some((dialog.call_id(), dialog.remote_tag(), dialog.local_tag(), dialog.target()))
     }
 }
 
@@ -492,7 +468,7 @@ fn uri_of(name_addr: &str) -> &str {
 }
 
 fn ends<'a>(leg: &'a Leg, call_id: &'a str, local_tag: &'a str) -> Ends<'a> {
-    Ends { call_id, local: &leg.local, local_tag, remote: &leg.remote }
+    Ends { call_id, local: leg.local(), local_tag, remote: leg.remote() }
 }
 
 /// The answer to a request that a leg took.

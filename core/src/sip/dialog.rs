@@ -175,12 +175,13 @@ impl Dialog {
         Ok(())
     }
 
-    /// Takes the Contact of a target refresh request or its 2xx as the new remote target (§12.2.1.2, §12.2.2).
-    pub(crate) fn refresh_target(&mut self, head: &Head<'_>) {
-        let Some(contact) = head.contact() else { return };
+    /// Takes the Contact of a target refresh request or its 2xx as the new remote target (§12.2.1.2, §12.2.2); the dialog
+    /// as it was, if that changes it.
+    pub(crate) fn refresh_target(&mut self, head: &Head<'_>) -> Option<Self> {
+        let contact = head.contact()?;
         let target = contact.uri.without_headers();
         if target == self.target() {
-            return;
+            return None;
         }
         let pieces = [
             self.call_id(),
@@ -192,8 +193,8 @@ impl Dialog {
             self.piece(Piece::Routes),
         ];
         let (text, ends) = pack(pieces);
-        self.text = text;
-        self.ends = ends;
+        let (local_cseq, remote_cseq) = (self.local_cseq, self.remote_cseq);
+        Some(std::mem::replace(self, Self { text, ends, local_cseq, remote_cseq }))
     }
 
     /// Begins a request within the dialog: everything up to CSeq is written.
@@ -323,10 +324,11 @@ mod tests {
         let mut dialog = dialog("Contact: <sip:b@127.0.0.1:7000>\r\nRecord-Route: <sip:p@x;lr>\r\n");
         let before = bye(&dialog, "UDP");
         assert!(before.starts_with("BYE sip:b@127.0.0.1:7000 SIP/2.0\r\n"), "{before}");
-        with_answer("", |response| dialog.refresh_target(response));
+        assert!(with_answer("", |response| dialog.refresh_target(response)).is_none());
         assert_eq!(bye(&dialog, "UDP"), before, "without Contact it stays");
         let moved = "Contact: <sip:b@127.0.0.1:7001>\r\nRecord-Route: <sip:q@x;lr>\r\n";
-        with_answer(moved, |response| dialog.refresh_target(response));
+        let former = with_answer(moved, |response| dialog.refresh_target(response)).expect("it moves");
+        assert_eq!(bye(&former, "UDP"), before);
         assert_eq!(bye(&dialog, "UDP"), before.replace(":7000", ":7001"), "the route set stays");
     }
 

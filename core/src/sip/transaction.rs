@@ -29,7 +29,6 @@ use crate::random::Random;
 use crate::sip::resolve::{Dead, LookupId, Resolver};
 use crate::sip::transport::{Flow, Transport};
 use crate::time::wheel::{TimerKey, Wheel};
-#[cfg(any(test, feature = "softphone"))]
 pub(crate) use branch::Branch;
 pub(crate) use client::Client;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Bridge, Renamed, Stage};
 use crate::Tick;
 use crate::call::desk::Desk;
 use crate::call::inviting::{Wanted, alerting_lines, called_lines};
-use crate::call::leg::{Body, Inside, Leg, LegEvent, Offer, Purpose};
+use crate::call::leg::{Body, Description, Inside, Leg, LegEvent, Offer, Purpose};
 use crate::call::order::{Forwarding, Placing, Refusal};
 use crate::call::outcome::Outcome;
 use crate::call::record::Role;
@@ -69,7 +69,7 @@ enum Kind {
     First,
     Transfer {
         /// The description that the standing party had before.
-        before: Box<[u8]>,
+        before: Description,
     },
 }
 
@@ -98,7 +98,7 @@ impl Joining {
     /// The target of a transfer.
     pub(super) fn transfer(
         standing: Key<Leg>,
-        before: Box<[u8]>,
+        before: Description,
         until: Tick,
         placing: Box<Placing>,
     ) -> Self {

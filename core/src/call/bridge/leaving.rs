@@ -135,6 +135,10 @@ impl Bridge {
     fn settle(&mut self) {
         if self.stage == Stage::Leaving && self.leaving.is_empty() {
             self.stage = Stage::Over;
+            // What is left of it may be shown for long.
+            self.leaving = Vec::new();
+            self.referrals = Vec::new();
+            self.parted.shrink_to_fit();
         }
     }
 

@@ -1,6 +1,8 @@
 //! Requests and responses that pass from one party to the other: bodies untouched but for the origin of SDP, header
 //! fields but for those that belong to one dialog or one hop (RFC 7092 §3.1).
 
+use std::borrow::Cow;
+
 use super::{Bridge, Stage};
 use crate::call::desk::Desk;
 use crate::call::leg::{Answering, Body, Inside, Leg, Passed, Passing, Purpose};
@@ -274,7 +276,7 @@ fn described(leg: &mut Leg, head: &Head<'_>, stack: &mut crate::call::stack::Sta
     }
     let kind = head.first(Name::ContentType).unwrap_or("application/octet-stream");
     let bytes = if head.is_sdp() { leg.describe(head.body, stack) } else { head.body.into() };
-    Some(Body { kind: kind.into(), bytes })
+    Some(Body { kind: Cow::Owned(kind.to_owned()), bytes })
 }
 
 /// The header lines of a message that the other party gets as well.

@@ -1,6 +1,6 @@
 //! Requests within a leg's dialog: the peer's.
 
-use super::{Answering, Body, Invited, Leg, PRODUCT, Passing, State};
+use super::{Answering, Body, Description, Invited, Leg, PRODUCT, Passing, State};
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
@@ -20,7 +20,7 @@ impl Leg {
         let State::Confirmed(confirmed) = &mut self.state else { return Ok(()) };
         confirmed.dialog.take_cseq(answering.request).map_err(|_| Status::SERVER_ERROR)?;
         if matches!(answering.request.method, Method::Invite | Method::Update | Method::Notify) {
-            confirmed.dialog.refresh_target(answering.request);
+            confirmed.refresh_target(answering.request);
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Leg {
 
     /// The description that answers one which is not passed on; the inner `None` is for an UPDATE without an offer,
     /// the outer for an offer that cannot be read.
-    fn own_answer(&mut self, request: &Request<'_>, stack: &Stack<'_>) -> Option<Option<Box<[u8]>>> {
+    fn own_answer(&mut self, request: &Request<'_>, stack: &Stack<'_>) -> Option<Option<Description>> {
         let host = stack.endpoint.locals.media_host(self.flow);
         let mut body = Vec::with_capacity(256);
         if !request.body.is_empty() {

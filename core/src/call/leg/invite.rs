@@ -1,11 +1,11 @@
 //! The first INVITE of a leg: offers in order, credentials, redirections, forks, early answers.
 
-use super::{Accepted, Ack, Body, Confirmed, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
+use super::acknowledging::{Accepted, Confirmed};
+use super::{Body, Description, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
 use crate::auth::client::Attempts;
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
-use crate::mistakes::{self, Mistake};
 use crate::sip::dialog::{self, Dialog, Sending};
 use crate::sip::message::{Method, Name, NameAddr, Response, Status, Uri};
 use crate::sip::resolve::Hop;
@@ -62,7 +62,7 @@ pub(super) struct Inviting {
     /// The credentials that the INVITE carried, which its ACK repeats (§22.1).
     credentials: Box<[u8]>,
     /// The description that it carried.
-    body: Box<[u8]>,
+    body: Description,
     early: Early,
     pub(super) canceled: bool,
 }
@@ -101,7 +101,7 @@ impl Leg {
             invitation,
             attempts,
             credentials: Box::default(),
-            body: Box::default(),
+            body: Description::default(),
             early: Early::default(),
             canceled: false,
         }));
@@ -157,9 +157,9 @@ impl Leg {
         sent != Wrote::Again
     }
 
-    fn offered(&mut self, offer: &Offer, stack: &Stack<'_>) -> Box<[u8]> {
+    fn offered(&mut self, offer: &Offer, stack: &Stack<'_>) -> Description {
         match offer {
-            Offer::Wanted => Box::default(),
+            Offer::Wanted => Description::default(),
             Offer::Given(description) => self.describe(description, stack),
             Offer::Hold(place) => {
                 let endpoint = &*stack.endpoint;
@@ -237,17 +237,17 @@ impl Leg {
         let Inviting { transaction: key, cseq, invitation, credentials, body, early, .. } = inviting;
         let mut dialog = self.dialog_of(response, &invitation.target);
         dialog.used_cseq(self.cseq);
-        let offer = response.body.into();
-        let accepted = Accepted { key, cseq, credentials, offer, ack: Ack::Wanted };
+        let accepted = Accepted::new(key, cseq, credentials, response.body);
         if let Offer::Hold(place @ 1..) = invitation.offer {
-            stack.endpoint.contacts.takes_offer(stack.now, uri_of(&self.remote), place);
+            stack.endpoint.contacts.takes_offer(stack.now, uri_of(self.remote()), place);
         }
         // Whatever the first offer's dialog agreed on early holds for its own 2xx only.
         let agreed = early.agreed.as_deref() == response.to.tag();
         let offered = !matches!(invitation.offer, Offer::Wanted);
         self.may_be_answered_late(stack);
         self.session.accepted();
-        self.state = State::Confirmed(Confirmed { dialog, accepted: [accepted].into_iter().collect() });
+        self.state = State::Confirmed(Confirmed::new(dialog, accepted));
+        (self.local, self.remote) = Default::default();
         self.refreshed(stack.now, response);
         if offered {
             self.agree(body);
@@ -262,115 +262,6 @@ impl Leg {
         let (call_id, tag) = (self.call_id.text(), self.ident.text());
         let ends = ends(self, call_id.as_str(), tag.as_str());
         Dialog::from_response(ends, self.cseq, response, target)
-    }
-
-    /// Acknowledges the 2xx that waits for it, with the answer to its offer if it brought one (§13.2.2.4).
-    pub(crate) fn acknowledge(&mut self, answer: Option<Box<[u8]>>, stack: &mut Stack<'_>) {
-        if mistakes::on(Mistake::SkipAck) {
-            return;
-        }
-        let answer = answer.map(confused);
-        let what = (Method::Ack, self.owner());
-        let State::Confirmed(confirmed) = &mut self.state else { return };
-        let Confirmed { dialog, accepted } = confirmed;
-        let Some(waiting) = accepted.iter_mut().find(|accepted| accepted.is_unacknowledged()) else { return };
-        waiting.offer = Box::default();
-        let key = stack.begin_within(what, dialog.next_hop(), self.flow);
-        waiting.ack = Ack::Unsent { key, answer: answer.clone() };
-        self.write_ack(key, stack);
-        if let Some(answer) = answer {
-            self.agree(answer);
-        }
-    }
-
-    /// Writes the ACK of a 2xx for the way that it goes; its bytes are kept for copies of the 2xx.
-    pub(super) fn write_ack(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
-        let State::Confirmed(confirmed) = &mut self.state else { return };
-        let Confirmed { dialog, accepted } = confirmed;
-        let Some(accepted) = accepted.iter_mut().find(|accepted| accepted.ack.is_unsent(key)) else { return };
-        let Stack { now, outbox, endpoint } = stack;
-        let Ack::Unsent { answer, .. } = &accepted.ack else { return };
-        while let Some(flow) = endpoint.transactions.located(key) {
-            let locals = &endpoint.locals;
-            let sent = endpoint.transactions.write(*now, key, outbox, |out, branch| {
-                let sent_by = locals.sent_by(flow);
-                let sending = Sending { transport: flow.transport(), sent_by, branch, cseq: accepted.cseq };
-                let mut writer = dialog.request(out, Method::Ack, sending);
-                writer.lines(|out| out.extend_from_slice(&accepted.credentials));
-                match answer {
-                    Some(answer) => writer.body(sdp::MEDIA_TYPE, |out| out.extend_from_slice(answer)),
-                    None => writer.end(),
-                }
-            });
-            if let Wrote::Acknowledged { flow, bytes } = sent {
-                accepted.ack = Ack::Sent { flow, bytes };
-                accepted.credentials = Box::default();
-                return;
-            }
-        }
-    }
-
-    /// The offer that the 2xx brought which waits for [`acknowledge`](Self::acknowledge).
-    pub(crate) fn unanswered_offer(&self) -> Option<&[u8]> {
-        let State::Confirmed(confirmed) = &self.state else { return None };
-        let waiting = confirmed.accepted.iter().find(|accepted| accepted.is_unacknowledged());
-        waiting.map(|accepted| &*accepted.offer)
-    }
-
-    /// Acknowledges the 2xx that waits for it, if there is one; nobody is there to hear what it offers.
-    pub(crate) fn decline_offer(&mut self, stack: &mut Stack<'_>) {
-        let Some(offer) = self.unanswered_offer().map(<[u8]>::to_vec) else { return };
-        let answer = self.hold_answer(&offer, stack);
-        self.acknowledge(answer, stack);
-    }
-
-    /// Whether a 2xx of the peer's waits for [`acknowledge`](Self::acknowledge).
-    pub(crate) fn is_unacknowledged(&self) -> bool {
-        match &self.state {
-            State::Confirmed(confirmed) => confirmed.accepted.iter().any(Accepted::is_unacknowledged),
-            State::Inviting(_) | State::Refused(_) | State::Over => false,
-        }
-    }
-
-    /// A 2xx after the first: sent again, it is acknowledged again; of another fork, it is acknowledged and hung up
-    /// (§13.2.2.4).
-    pub(super) fn later_2xx(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
-        let State::Confirmed(confirmed) = &self.state else { return };
-        let Some(accepted) = confirmed.accepted.iter().find(|accepted| accepted.key == key) else { return };
-        if response.to.tag().unwrap_or_default() == confirmed.dialog.remote_tag() {
-            if let Ack::Sent { flow, bytes } = &accepted.ack {
-                let transactions = &mut stack.endpoint.transactions;
-                transactions.send(stack.now, *flow, stack.outbox, |out| out.extend_from_slice(bytes));
-            }
-            return;
-        }
-        let (cseq, fork) = (accepted.cseq, self.dialog_of(response, confirmed.dialog.target()));
-        let first = if let Ack::Sent { bytes, .. } = &accepted.ack { Some(&**bytes) } else { None };
-        let answer = self.answer_for_nobody(first, response, stack);
-        let mut ack = Inside::plain(Method::Ack, Box::default());
-        ack.body = answer.map(Body::sdp);
-        self.send_outside((fork.clone(), cseq), ack, Attempts::default(), stack);
-        // The fork has lost.
-        self.send_next_outside(fork, Inside::plain(Method::Bye, Box::default()), stack);
-    }
-
-    /// What a fork that lost is answered, if its 2xx brings an offer: when the first one's did.
-    fn answer_for_nobody(
-        &self,
-        first_ack: Option<&[u8]>,
-        response: &Response<'_>,
-        stack: &Stack<'_>,
-    ) -> Option<Box<[u8]>> {
-        let answered = first_ack.is_none_or(|ack| !ack.ends_with(b"\r\n\r\n"));
-        if response.body.is_empty() || !answered {
-            return None;
-        }
-        let mut out = Vec::with_capacity(256);
-        let host = stack.endpoint.locals.media_host(self.flow);
-        // Another dialog has another session.
-        let origin = sdp::Origin { session: response.cseq.number, version: 1 };
-        sdp::write_answer(&mut out, response.body, host, origin)?;
-        Some(out.into())
     }
 
     /// Takes a provisional response; PRACK follows if it asks for one (RFC 3262 §4).
@@ -410,7 +301,7 @@ impl Leg {
     }
 
     /// Answers the offer that came early (RFC 3262 §5).
-    pub(crate) fn prack(&mut self, answer: Box<[u8]>, stack: &mut Stack<'_>) {
+    pub(crate) fn prack(&mut self, answer: Description, stack: &mut Stack<'_>) {
         let State::Inviting(inviting) = &mut self.state else { return };
         let Some((dialog, line)) = inviting.early.offering.take() else { return };
         inviting.early.agreed = Some(dialog.remote_tag().into());
@@ -490,12 +381,4 @@ impl Redirections {
 fn q_of(contact: &NameAddr<'_>) -> u16 {
     let Some(q) = contact.params.value("q").and_then(|q| q.parse::<f32>().ok()) else { return 1000 };
     (q.clamp(0.0, 1.0) * 1000.0) as u16
-}
-
-/// The answer that goes out, but for a deliberate fault.
-fn confused(answer: Box<[u8]>) -> Box<[u8]> {
-    if !mistakes::on(Mistake::ConfuseMedia) {
-        return answer;
-    }
-    String::from_utf8_lossy(&answer).replace("m=audio 4", "m=audio 5").into_bytes().into()
 }

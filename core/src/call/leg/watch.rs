@@ -48,7 +48,7 @@ impl Leg {
     pub(crate) fn look_after(&mut self, stack: &mut Stack<'_>) {
         let watch = self.watch;
         self.watch = watch.again(stack.now);
-        let ours = |outstanding: &super::Outstanding| {
+        let ours = |outstanding: &Box<super::Outstanding>| {
             matches!(outstanding.request.purpose, Purpose::Refresh | Purpose::Ping)
         };
         if self.outstanding.iter().any(ours) {
@@ -69,7 +69,7 @@ impl Leg {
     }
 
     fn refresh(&mut self, method: Method<'static>, stack: &mut Stack<'_>) {
-        let body = (method == Method::Invite).then(|| Body::sdp(self.agreed()));
+        let body = (method == Method::Invite).then(|| Body::sdp(self.agreed().clone()));
         let request = Inside { method, lines: Box::default(), body, purpose: Purpose::Refresh };
         self.request(request, stack);
     }

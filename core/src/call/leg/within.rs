@@ -1,9 +1,7 @@
 //! Requests within a leg's dialog: ours.
 
-use super::{
-    Accepted, Ack, Attempts, Confirmed, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose,
-    ReferSub, State,
-};
+use super::acknowledging::{Accepted, Confirmed};
+use super::{Attempts, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose, ReferSub, State};
 use crate::call::stack::Stack;
 use crate::ident::Key;
 use crate::mistakes::{self, Mistake};
@@ -45,7 +43,7 @@ impl Leg {
 
     /// Whether an INVITE or UPDATE of ours within the dialog waits for its answer.
     pub(crate) fn has_offer_out(&self) -> bool {
-        let offers = |outstanding: &Outstanding| {
+        let offers = |outstanding: &Box<Outstanding>| {
             let request = &outstanding.request;
             request.method == Method::Invite || (request.method == Method::Update && request.body.is_some())
         };
@@ -59,7 +57,8 @@ impl Leg {
         self.cseq = confirmed.dialog.next_cseq();
         let key = stack.begin_within(what, confirmed.dialog.next_hop(), self.flow);
         let credentials = Box::default();
-        self.outstanding.push(Outstanding { key, cseq: self.cseq, credentials, request, attempts });
+        let outstanding = Outstanding { key, cseq: self.cseq, credentials, request, attempts };
+        self.outstanding.push(Box::new(outstanding));
         self.write_within(key, stack);
     }
 
@@ -128,7 +127,7 @@ impl Leg {
             self.response_outside(key, response, stack);
             return LegEvent::Nothing;
         };
-        let Outstanding { cseq, credentials, request, mut attempts, .. } = outstanding;
+        let Outstanding { cseq, credentials, request, mut attempts, .. } = *outstanding;
         // Nothing but the BYE itself is tried again behind a BYE.
         let leaving = self.outstanding.iter().any(|other| other.request.method == Method::Bye);
         let again = self.is_up() && !leaving;
@@ -171,12 +170,10 @@ impl Leg {
         }
         self.refreshed(stack.now, response);
         let State::Confirmed(confirmed) = &mut self.state else { return };
-        confirmed.dialog.refresh_target(response);
+        confirmed.refresh_target(response);
         if request.method == Method::Invite {
-            // Copies come of the first and of the latest only: of any other its peer has had the ACK.
-            confirmed.accepted.truncate(1);
-            let offer = if request.body.is_some() { Box::default() } else { response.body.into() };
-            confirmed.accepted.push(Accepted { key, cseq, credentials, offer, ack: Ack::Wanted });
+            let offer = if request.body.is_some() { &[][..] } else { response.body };
+            confirmed.accept(Accepted::new(key, cseq, credentials, offer));
             if request.body.is_some() {
                 self.acknowledge(None, stack);
             }
@@ -205,7 +202,7 @@ impl Leg {
 
     /// Cancels the INVITE that passes this one on (§9.1).
     pub(crate) fn cancel_passing(&mut self, server: Key<Server>, lines: Option<&str>, stack: &mut Stack<'_>) {
-        let is_it = |outstanding: &&Outstanding| {
+        let is_it = |outstanding: &&Box<Outstanding>| {
             outstanding.request.method == Method::Invite
                 && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.server == server)
         };
@@ -216,7 +213,7 @@ impl Leg {
 
     /// Cancels the INVITE within the dialog that waits for its answer (§9.1); whether there is one.
     pub(crate) fn cancel_offer(&mut self, stack: &mut Stack<'_>) -> bool {
-        let is_it = |outstanding: &&Outstanding| outstanding.request.method == Method::Invite;
+        let is_it = |outstanding: &&Box<Outstanding>| outstanding.request.method == Method::Invite;
         let Some(outstanding) = self.outstanding.iter().find(is_it) else { return false };
         stack.endpoint.transactions.cancel(stack.now, outstanding.key, None, stack.outbox);
         true
@@ -224,7 +221,7 @@ impl Leg {
 
     /// The CSeq number of the INVITE that passes on one of the peer's on leg `from`.
     pub(crate) fn cseq_of_passing_invite(&self, from: Key<Leg>) -> Option<u32> {
-        let is_it = |outstanding: &&Outstanding| {
+        let is_it = |outstanding: &&Box<Outstanding>| {
             outstanding.request.method == Method::Invite
                 && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.from == from)
         };
@@ -253,14 +250,14 @@ impl Leg {
     ) {
         let what = (request.method, self.owner());
         let key = stack.begin_within(what, dialog.next_hop(), self.flow);
-        self.outside.push(Outside { key, cseq, dialog, request, attempts });
+        self.outside.push(Box::new(Outside { key, cseq, dialog, request, attempts }));
         self.write_outside(key, stack);
     }
 
     /// Writes a request in another dialog for the way that it goes.
     pub(super) fn write_outside(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
         let Some(mut outside) = self.take_outside(key) else { return };
-        let Outside { cseq, dialog, request, attempts, .. } = &mut outside;
+        let Outside { cseq, dialog, request, attempts, .. } = &mut *outside;
         let Stack { now, outbox, endpoint } = stack;
         let method = request.method;
         while let Some(flow) = endpoint.transactions.located(key) {
@@ -295,7 +292,8 @@ impl Leg {
         response: &Response<'_>,
         stack: &mut Stack<'_>,
     ) {
-        let Some(Outside { dialog, request, mut attempts, .. }) = self.take_outside(key) else { return };
+        let Some(outside) = self.take_outside(key) else { return };
+        let Outside { dialog, request, mut attempts, .. } = *outside;
         if response.status.is_challenge() && self.challenged(response, &mut attempts, stack).is_ok() {
             self.cseq += 1;
             self.send_outside((dialog, self.cseq), request, attempts, stack);
@@ -303,7 +301,7 @@ impl Leg {
     }
 
     /// Takes a request in another dialog out, if that is one: it has its answer, or will have none.
-    pub(super) fn take_outside(&mut self, key: Key<Client>) -> Option<Outside> {
+    pub(super) fn take_outside(&mut self, key: Key<Client>) -> Option<Box<Outside>> {
         let at = self.outside.iter().position(|outside| outside.key == key)?;
         Some(self.outside.remove(at))
     }

@@ -13,7 +13,7 @@ pub(crate) struct Branch([u8; LENGTH]);
 
 impl Branch {
     /// The branch of the transaction with this identifier.
-    pub(super) fn of(ident: Ident) -> Self {
+    pub(crate) fn of(ident: Ident) -> Self {
         let mut text = [0; LENGTH];
         let digits = ident.text();
         let bytes = MAGIC.iter().chain(digits.as_str().as_bytes());

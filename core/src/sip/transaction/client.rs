@@ -145,6 +145,10 @@ impl Client {
         }
     }
 
+    pub(super) fn ident(&self) -> Ident {
+        self.ident
+    }
+
     pub(super) fn branch(&self) -> Branch {
         if mistakes::on(Mistake::ReuseBranch) && self.method == Method::Bye {
             return Branch::of(Ident::new(Key::<Client>::from_bits(0), 0));

@@ -62,8 +62,8 @@ pub(crate) enum Wrote {
     Again,
     /// It went out, and its transaction runs.
     Sent,
-    /// It was an ACK, and went out: this way, as these bytes.
-    Acknowledged { flow: Flow, bytes: Box<[u8]> },
+    /// It was an ACK, and went out: this way, with the branch of this identifier.
+    Acknowledged { flow: Flow, ident: Ident },
 }
 
 impl Transactions {
@@ -127,21 +127,20 @@ impl Transactions {
     ) -> Wrote {
         let by_flow = self.located(key);
         let (Some(flow), Some(client)) = (by_flow, self.clients.get(key)) else { return Wrote::Sent };
-        let (branch, method) = (client.branch(), client.method());
+        let (ident, branch, method) = (client.ident(), client.branch(), client.method());
         let by_tcp = self.tcp_instead(now, key, flow);
         let sent = self.transport.send(now, flow, outbox, |out| write(out, branch.as_str()));
         let too_long = sent.len() > LONGEST_DATAGRAM;
-        let sent: Box<[u8]> = sent.into();
         if let Some(remote) = by_tcp.filter(|_| too_long) {
             self.move_to_tcp(now, key, remote, outbox);
             return Wrote::Again;
         }
         if method == Method::Ack {
             self.clients.remove(key);
-            return Wrote::Acknowledged { flow, bytes: sent };
+            return Wrote::Acknowledged { flow, ident };
         }
         if let Some(client) = self.clients.get_mut(key) {
-            let mut step = client.start(sent, &self.timers, flow.is_reliable());
+            let mut step = client.start(sent.into(), &self.timers, flow.is_reliable());
             if mistakes::on(Mistake::DropTimer) {
                 step.1 = Timer::Keep;
             }
@@ -263,6 +262,10 @@ impl Transactions {
             && status != Status::UNAVAILABLE
         {
             self.dead.worked(target);
+        }
+        // It has come where it was to go, and is kept for copies of this answer only.
+        if status.is_success() {
+            client.way = None;
         }
     }
 
