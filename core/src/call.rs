@@ -59,8 +59,6 @@ const TIMERS_AT_ONCE: usize = 1024;
 pub(crate) struct Call {
     ident: Ident,
     name: CallName,
-    /// `Call-ID` of the leg to the calling party.
-    leg_call_id: Option<Ident>,
     flow: Flow,
     record: Record,
     cache_time: Duration,
@@ -178,7 +176,7 @@ impl Calls {
     /// What is shown of a call.
     pub(crate) fn progress<'a>(&'a self, call: &'a Call) -> Progress<'a> {
         let way = match &call.flow {
-            Flow::Refer(_) => Way::Refer { call_id: call.leg_call_id },
+            Flow::Refer(refer) => Way::Refer { call_id: refer.call_id },
             Flow::Bridge(bridge) => Way::Invite { dialogs: bridge.shown(&self.legs) },
         };
         Progress { id: call.ident, name: &call.name, state: call.state(), record: &call.record, way }

@@ -94,11 +94,17 @@ struct SessionKey {
 /// The challenges met in one dialog, so that later requests answer them unasked.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
-    /// Boxed, since most dialogs meet no challenge.
-    spaces: SmallVec<[Box<Space>; 1]>,
-    serials: u32,
+    /// None in most dialogs, which meet no challenge.
+    met: Option<Box<Met>>,
     /// A request with these credentials has come through.
     proven: bool,
+}
+
+/// The protection spaces that a dialog has met.
+#[derive(Debug, Default)]
+struct Met {
+    spaces: SmallVec<[Space; 1]>,
+    serials: u32,
 }
 
 impl Session {
@@ -109,7 +115,7 @@ impl Session {
 
     /// Whether anybody has asked who we are.
     pub(crate) fn was_challenged(&self) -> bool {
-        !self.spaces.is_empty()
+        self.met.is_some()
     }
 
     /// Takes the challenges of one 401 or 407. On success the request is to be sent again, with what
@@ -155,9 +161,9 @@ impl Session {
         attempts: &Attempts,
         random: &mut Random,
     ) -> Result<(), Unanswerable> {
-        let same =
-            |space: &&mut Box<Space>| space.challenger == challenger && *space.realm == *challenge.realm;
-        if let Some(space) = self.spaces.iter_mut().find(same)
+        let met = self.met.get_or_insert_default();
+        let same = |space: &&mut Space| space.challenger == challenger && *space.realm == *challenge.realm;
+        if let Some(space) = met.spaces.iter_mut().find(same)
             && !challenge.stale
         {
             let same_nonce = space.nonce == challenge.nonce;
@@ -177,10 +183,10 @@ impl Session {
             let ha1 = challenge.algorithm.hash(&[base, challenge.nonce.as_bytes(), cnonce.as_bytes()]);
             Box::new(SessionKey { cnonce: cnonce.into(), ha1 })
         });
-        self.spaces.retain(|space| space.challenger != challenger || space.realm != challenge.realm);
-        self.serials = self.serials.wrapping_add(1);
-        self.spaces.push(Box::new(Space {
-            serial: self.serials,
+        met.spaces.retain(|space| space.challenger != challenger || space.realm != challenge.realm);
+        met.serials = met.serials.wrapping_add(1);
+        met.spaces.push(Space {
+            serial: met.serials,
             challenger,
             realm: challenge.realm,
             nonce: challenge.nonce,
@@ -189,7 +195,7 @@ impl Session {
             session,
             qop: challenge.qop,
             count: 0,
-        }));
+        });
         Ok(())
     }
 
@@ -204,7 +210,7 @@ impl Session {
     ) {
         attempts.carried.clear();
         let Some(credentials) = credentials else { return };
-        for space in &mut self.spaces {
+        for space in self.met.iter_mut().flat_map(|met| &mut met.spaces) {
             space.count = space.count.saturating_add(1);
             attempts.carried.push(Carried { space: space.serial, first: space.count == 1 });
             let fresh = format!("{:016x}", random.bits());

@@ -7,13 +7,12 @@ mod acknowledging;
 mod asked;
 mod invite;
 mod media;
+mod pending;
 mod watch;
 mod within;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-
-use smallvec::SmallVec;
 
 use crate::Tick;
 use crate::auth::client::{Attempts, Challenger, Session, Unanswerable};
@@ -34,6 +33,7 @@ use invite::Inviting;
 pub(crate) use invite::{Invitation, Offer};
 pub(crate) use media::Description;
 use media::Media;
+use pending::{Pending, Which};
 
 /// What our product is called in User-Agent and Server.
 pub(crate) const PRODUCT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
@@ -49,14 +49,12 @@ pub(crate) struct Leg {
     pub(crate) watch: Watch,
     ident: Ident,
     call_id: Ident,
-    /// Our name-addr; once the dialog stands, that one has it.
-    local: Box<str>,
-    /// The party's name-addr; the same.
-    remote: Box<str>,
+    /// None once the dialog stands, which has them.
+    parties: Option<Box<Parties>>,
     credentials: Option<Arc<SipCredentials>>,
     session: Session,
     /// Until when its INVITE may still be answered, though it was given up or another fork has answered.
-    late_until: Option<Tick>,
+    late_until: Tick,
     /// The way that was gone last.
     flow: Option<Flow>,
     cseq: u32,
@@ -66,15 +64,18 @@ pub(crate) struct Leg {
     /// The smallest one that everybody on the way takes, as far as we know.
     least_interval: u32,
     takes_update: bool,
-    /// The answer to our first offer, if it came before the 2xx.
-    early_answer: Option<Box<[u8]>>,
     state: State,
-    /// Requests within the dialog that wait for their answers. Boxed, since most of the time there is none.
-    outstanding: SmallVec<[Box<Outstanding>; 1]>,
-    /// Those in other dialogs.
-    outside: SmallVec<[Box<Outside>; 1]>,
-    /// The peer's INVITE within the dialog, until it has its ACK or a failure.
-    invited: Option<Invited>,
+    /// None while nothing is, as most of the time.
+    pending: Option<Box<Pending>>,
+}
+
+/// Who a leg is between.
+#[derive(Debug)]
+struct Parties {
+    /// Our name-addr.
+    local: Box<str>,
+    /// The party's name-addr.
+    remote: Box<str>,
 }
 
 #[derive(Debug)]
@@ -87,35 +88,6 @@ enum State {
     Confirmed(Confirmed),
     /// There is no dialog (any more).
     Over,
-}
-
-/// An INVITE of the peer's within the dialog.
-#[derive(Clone, Copy, Debug)]
-struct Invited {
-    server: Key<Server>,
-    cseq: u32,
-    /// Our 2xx holds an offer of this leg's party, whose answer comes in the ACK (§13.2.1).
-    answers: Option<Key<Leg>>,
-}
-
-/// A request of ours within the dialog that has no final response yet.
-#[derive(Debug)]
-struct Outstanding {
-    key: Key<Client>,
-    cseq: u32,
-    credentials: Box<[u8]>,
-    request: Inside,
-    attempts: Attempts,
-}
-
-/// A request of ours in another dialog of the same call, an early one or a fork's, that has no final response yet.
-#[derive(Debug)]
-struct Outside {
-    key: Key<Client>,
-    cseq: u32,
-    dialog: Dialog,
-    request: Inside,
-    attempts: Attempts,
 }
 
 /// A body and its media type.
@@ -241,10 +213,9 @@ impl Leg {
             watch: Watch::Off,
             ident: Ident::new(key, random.bits()),
             call_id: Ident::new(key, random.bits()),
-            local: between.local,
-            remote: between.remote,
+            parties: Some(Box::new(Parties { local: between.local, remote: between.remote })),
             credentials: between.credentials,
-            late_until: None,
+            late_until: Tick::ZERO,
             session: Session::default(),
             flow: None,
             cseq: 0,
@@ -252,11 +223,8 @@ impl Leg {
             interval,
             least_interval: MIN_SE,
             takes_update: false,
-            early_answer: None,
             state: State::Over,
-            outstanding: SmallVec::new(),
-            outside: SmallVec::new(),
-            invited: None,
+            pending: None,
         };
         leg.send_invite(invitation, Attempts::default(), stack);
         leg
@@ -301,11 +269,13 @@ impl Leg {
     }
 
     fn local(&self) -> &str {
-        self.dialog().map_or(&self.local, Dialog::local)
+        let before = self.parties.as_ref().map_or("", |parties| &parties.local);
+        self.dialog().map_or(before, Dialog::local)
     }
 
     fn remote(&self) -> &str {
-        self.dialog().map_or(&self.remote, Dialog::remote)
+        let before = self.parties.as_ref().map_or("", |parties| &parties.remote);
+        self.dialog().map_or(before, Dialog::remote)
     }
 
     fn dialog(&self) -> Option<&Dialog> {
@@ -353,14 +323,10 @@ impl Leg {
             self.write_invite(stack);
             return;
         }
-        if let Some(outstanding) = self.outstanding.iter_mut().find(|outstanding| outstanding.key == former) {
-            outstanding.key = key;
-            self.write_within(key, stack);
-        } else if let Some(outside) = self.outside.iter_mut().find(|outside| outside.key == former) {
-            outside.key = key;
-            self.write_outside(key, stack);
-        } else {
-            self.write_ack(key, stack);
+        match self.pending.as_mut().and_then(|pending| pending.goes_on(former, key)) {
+            Some(Which::Within) => self.write_within(key, stack),
+            Some(Which::Outside) => self.write_outside(key, stack),
+            None => self.write_ack(key, stack),
         }
     }
 
@@ -387,12 +353,12 @@ impl Leg {
     }
 
     fn may_be_answered_late(&mut self, stack: &Stack<'_>) {
-        self.late_until = Some(stack.now + stack.endpoint.config.sip.t1.saturating_mul(64));
+        self.late_until = stack.now + stack.endpoint.config.sip.t1.saturating_mul(64);
     }
 
     /// Until when a phone may still answer that has to be let go with credentials; nobody keeps others for that.
     pub(crate) fn may_be_answered_until(&self) -> Option<Tick> {
-        self.late_until.filter(|_| self.session.was_challenged())
+        self.session.was_challenged().then_some(self.late_until)
     }
 
     /// Whether it is the one with this tag and this Call-ID.
@@ -410,7 +376,7 @@ impl Leg {
             Attempts::default(),
             stack,
         );
-        if !self.outside.iter().any(|outside| outside.dialog.remote_tag() == dialog.remote_tag()) {
+        if !self.outside().any(|outside| outside.dialog.remote_tag() == dialog.remote_tag()) {
             self.send_next_outside(dialog, Inside::plain(Method::Bye, Box::default()), stack);
         }
     }
@@ -422,11 +388,6 @@ impl Leg {
             let key = inviting.transaction;
             stack.endpoint.transactions.cancel(stack.now, key, reason, stack.outbox);
         }
-    }
-
-    fn take_outstanding(&mut self, key: Key<Client>) -> Option<Box<Outstanding>> {
-        let at = self.outstanding.iter().position(|outstanding| outstanding.key == key)?;
-        Some(self.outstanding.remove(at))
     }
 
     /// Takes the challenges of a 401 or 407.

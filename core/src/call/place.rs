@@ -73,6 +73,7 @@ impl Calls {
             let (name, cache_time) = (placing.name(), placing.cache_time);
             let flow = match placing.connecting {
                 Connecting::Refer => {
+                    let leg = (leg, legs.get(leg).map(Leg::call_id));
                     let lines = refer_lines(&placing);
                     Flow::Refer(Box::new(Refer::new(now, leg, lines, placing, fallback)))
                 }
@@ -81,7 +82,6 @@ impl Calls {
             Call {
                 ident: Ident::new(key, secret),
                 name,
-                leg_call_id: legs.get(leg).map(Leg::call_id),
                 flow,
                 record: Record::new(now, most),
                 cache_time,

@@ -13,7 +13,7 @@ use crate::call::order::{Forwarding, Placing};
 use crate::call::outcome::{Observation, Outcome};
 use crate::call::record::{Record, Role};
 use crate::config::{ReferFallback, ReferHangup};
-use crate::ident::Key;
+use crate::ident::{Ident, Key};
 use crate::sip::message::{Method, Response, Status};
 use crate::sip::screen::Usage;
 use crate::sip::subscription::{Notification, TIMER_N};
@@ -64,6 +64,8 @@ pub(crate) struct Refer {
     pub(crate) stage: Stage,
     /// The leg to the calling party; it is there until everything is over.
     pub(crate) leg: Key<Leg>,
+    /// Its `Call-ID`, to be shown.
+    pub(crate) call_id: Option<Ident>,
     /// When the stage ends by itself.
     pub(crate) deadline: Option<Tick>,
     /// Refer-To and Referred-By, each with CR LF.
@@ -80,7 +82,7 @@ impl Refer {
     /// A call whose INVITE is sent now, on this leg, with the lines of the REFER to come.
     pub(crate) fn new(
         now: Tick,
-        leg: Key<Leg>,
+        (leg, call_id): (Key<Leg>, Option<Ident>),
         lines: Box<[u8]>,
         placing: Box<Placing>,
         fallback: ReferFallback,
@@ -88,6 +90,7 @@ impl Refer {
         Self {
             stage: Stage::Alerting,
             leg,
+            call_id,
             deadline: Some(now + placing.timeout),
             lines,
             forwarding: placing.forwarding,

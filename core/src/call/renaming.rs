@@ -18,12 +18,10 @@ impl Calls {
         let cache_time = std::mem::replace(&mut call.cache_time, renamed.placing.cache_time);
         let mut record = call.record.clone();
         record.ended = Some(now);
-        let leg_call_id = call.leg_call_id.take();
         let secret = self.endpoint.random.bits();
         let left = self.calls.insert_with(|left| Call {
             ident: Ident::new(left, secret),
             name: old_name,
-            leg_call_id,
             flow: Flow::Bridge(Box::new(Bridge::left_behind(renamed.parted))),
             record,
             cache_time,

@@ -37,18 +37,24 @@ enum Ack {
     /// It is being found out where it goes.
     Unsent { key: Key<Client>, answer: Option<Description> },
     /// It is sent again for each copy of the 2xx (§13.2.2.4).
-    Sent(Box<SentAck>),
+    Sent(SentAck),
 }
 
 /// What an ACK is made of. It takes less room than its bytes, which are the same each time.
 #[derive(Debug)]
 struct SentAck {
-    flow: Flow,
     /// Of its branch.
     ident: Ident,
     answer: Option<Description>,
-    /// The dialog as it was, if its remote target has changed since.
-    former: Option<Box<Dialog>>,
+    /// How it was sent, if the leg sends otherwise now.
+    former: Option<Box<Former>>,
+}
+
+/// The way that a leg's requests went, and its dialog.
+#[derive(Clone, Debug)]
+struct Former {
+    flow: Flow,
+    dialog: Dialog,
 }
 
 impl Confirmed {
@@ -69,9 +75,16 @@ impl Confirmed {
         self.accepted.iter().any(|accepted| accepted.key == key)
     }
 
-    /// Takes the Contact of a message from the peer as the dialog's remote target. ACKs stay as they were sent.
-    pub(super) fn refresh_target(&mut self, head: &Head<'_>) {
-        let Some(former) = self.dialog.refresh_target(head) else { return };
+    /// Takes the Contact of a message from the peer as the dialog's remote target; requests went by `flow` so far.
+    pub(super) fn refresh_target(&mut self, head: &Head<'_>, flow: Option<Flow>) {
+        let Some(dialog) = self.dialog.refresh_target(head) else { return };
+        if let Some(flow) = flow {
+            self.keep_acks(&Former { flow, dialog });
+        }
+    }
+
+    /// From now on requests are sent otherwise; ACKs stay as they were.
+    fn keep_acks(&mut self, former: &Former) {
         for accepted in &mut self.accepted {
             if let Ack::Sent(ack) = &mut accepted.ack {
                 ack.former.get_or_insert_with(|| Box::new(former.clone()));
@@ -79,15 +92,16 @@ impl Confirmed {
         }
     }
 
-    /// Sends the ACK of a 2xx that came again once more.
-    fn acknowledge_again(&self, accepted: &Accepted, stack: &mut Stack<'_>) {
-        let Ack::Sent(ack) = &accepted.ack else { return };
-        let SentAck { flow, ident, answer, former } = &**ack;
-        let dialog = former.as_deref().unwrap_or(&self.dialog);
+    /// Sends the ACK of a 2xx that came again once more; `flow` is the way that requests go now.
+    fn acknowledge_again(&self, accepted: &Accepted, flow: Option<Flow>, stack: &mut Stack<'_>) {
+        let Ack::Sent(SentAck { ident, answer, former }) = &accepted.ack else { return };
+        let former = former.as_deref();
+        let Some(flow) = former.map(|former| former.flow).or(flow) else { return };
+        let dialog = former.map_or(&self.dialog, |former| &former.dialog);
         let Stack { now, outbox, endpoint } = stack;
         let (locals, branch) = (&endpoint.locals, Branch::of(*ident));
-        endpoint.transactions.send(*now, *flow, outbox, |out| {
-            let sending = sending(locals, *flow, branch.as_str(), accepted.cseq);
+        endpoint.transactions.send(*now, flow, outbox, |out| {
+            let sending = sending(locals, flow, branch.as_str(), accepted.cseq);
             accepted.write_ack(dialog, answer.as_deref(), sending, out);
         });
     }
@@ -155,6 +169,15 @@ impl Leg {
         }
     }
 
+    /// Requests go this way now.
+    pub(super) fn go_by(&mut self, flow: Flow) {
+        let before = self.flow.replace(flow).filter(|before| *before != flow);
+        if let (State::Confirmed(confirmed), Some(flow)) = (&mut self.state, before) {
+            let dialog = confirmed.dialog.clone();
+            confirmed.keep_acks(&Former { flow, dialog });
+        }
+    }
+
     /// Writes the ACK of a 2xx for the way that it goes.
     pub(super) fn write_ack(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
         let State::Confirmed(confirmed) = &mut self.state else { return };
@@ -170,7 +193,9 @@ impl Leg {
                 accepted.write_ack(dialog, answer.as_deref(), sending, out);
             });
             if let Wrote::Acknowledged { flow, ident } = sent {
-                accepted.ack = Ack::Sent(Box::new(SentAck { flow, ident, answer, former: None }));
+                let otherwise = self.flow != Some(flow);
+                let former = otherwise.then(|| Box::new(Former { flow, dialog: dialog.clone() }));
+                accepted.ack = Ack::Sent(SentAck { ident, answer, former });
                 return;
             }
         }
@@ -204,7 +229,7 @@ impl Leg {
         let State::Confirmed(confirmed) = &self.state else { return };
         let Some(accepted) = confirmed.accepted.iter().find(|accepted| accepted.key == key) else { return };
         if response.to.tag().unwrap_or_default() == confirmed.dialog.remote_tag() {
-            confirmed.acknowledge_again(accepted, stack);
+            confirmed.acknowledge_again(accepted, self.flow, stack);
             return;
         }
         let (cseq, fork) = (accepted.cseq, self.dialog_of(response, confirmed.dialog.target()));

@@ -1,6 +1,7 @@
 //! Requests within a leg's dialog: the peer's.
 
-use super::{Answering, Body, Description, Invited, Leg, PRODUCT, Passing, State};
+use super::pending::Invited;
+use super::{Answering, Body, Description, Leg, PRODUCT, Passing, State};
 use crate::call::stack::Stack;
 use crate::config::HoldSdp;
 use crate::ident::Key;
@@ -20,7 +21,7 @@ impl Leg {
         let State::Confirmed(confirmed) = &mut self.state else { return Ok(()) };
         confirmed.dialog.take_cseq(answering.request).map_err(|_| Status::SERVER_ERROR)?;
         if matches!(answering.request.method, Method::Invite | Method::Update | Method::Notify) {
-            confirmed.refresh_target(answering.request);
+            confirmed.refresh_target(answering.request, self.flow);
         }
         Ok(())
     }
@@ -34,7 +35,7 @@ impl Leg {
     ) -> Option<Option<Agreement>> {
         let Answering { key, request, .. } = *answering;
         let offers = request.method == Method::Invite || !request.body.is_empty();
-        if offers && self.invited.is_some() {
+        if offers && self.invited().is_some() {
             let seconds = stack.endpoint.random.below(RETRY_WITHIN + 1);
             self.refuse(answering, Status::SERVER_ERROR, stack, |writer| {
                 writer.number(Name::RetryAfter, seconds);
@@ -110,7 +111,11 @@ impl Leg {
         }
         if request.method == Method::Invite {
             stack.endpoint.transactions.own(answering.key, self.owner());
-            self.invited = Some(Invited { server: answering.key, cseq: request.cseq.number, answers: None });
+            self.set_invited(Some(Invited {
+                server: answering.key,
+                cseq: request.cseq.number,
+                answers: None,
+            }));
         }
     }
 
@@ -137,7 +142,7 @@ impl Leg {
         transactions.hold(key, request);
         transactions.own(key, self.owner());
         if request.method == Method::Invite {
-            self.invited = Some(Invited { server: key, cseq: request.cseq.number, answers: None });
+            self.set_invited(Some(Invited { server: key, cseq: request.cseq.number, answers: None }));
         }
     }
 
@@ -183,24 +188,22 @@ impl Leg {
     }
 
     fn has_answered(&mut self, passing: &Passing, status: Status, offerer: Option<Key<Leg>>) {
-        let Some(invited) = self.invited.as_mut().filter(|invited| invited.server == passing.server) else {
-            return;
-        };
+        let Some(invited) = self.invited().filter(|invited| invited.server == passing.server) else { return };
         if status.is_success() {
-            invited.answers = offerer;
+            self.set_invited(Some(Invited { answers: offerer, ..invited }));
         } else if status.is_final() {
-            self.invited = None;
+            self.set_invited(None);
         }
     }
 
     /// The peer acknowledges our 2xx to its re-INVITE; the leg whose offer that brought, if it waits for the answer.
     pub(crate) fn acknowledged(&mut self, ack: &Request<'_>, stack: &mut Stack<'_>) -> Option<Key<Leg>> {
-        let invited = self.invited.filter(|invited| invited.cseq == ack.cseq.number)?;
+        let invited = self.invited().filter(|invited| invited.cseq == ack.cseq.number)?;
         if stack.endpoint.transactions.is_unanswered(invited.server) {
             return None;
         }
         stack.endpoint.transactions.acknowledged(stack.now, invited.server);
-        self.invited = None;
+        self.set_invited(None);
         invited.answers
     }
 }

@@ -247,7 +247,7 @@ impl Leg {
         self.may_be_answered_late(stack);
         self.session.accepted();
         self.state = State::Confirmed(Confirmed::new(dialog, accepted));
-        (self.local, self.remote) = Default::default();
+        self.parties = None;
         self.refreshed(stack.now, response);
         if offered {
             self.agree(body);
@@ -255,7 +255,7 @@ impl Leg {
         if offered || (agreed && early.agreed.is_some()) {
             self.acknowledge(None, stack);
         }
-        self.early_answer = early.answer;
+        self.set_early_answer(early.answer);
     }
 
     pub(super) fn dialog_of(&self, response: &Response<'_>, target: &str) -> Dialog {
@@ -313,12 +313,12 @@ impl Leg {
 
     /// The answer to our offer is of no use: nothing was offered.
     pub(crate) fn forget_early_answer(&mut self) {
-        self.early_answer = None;
+        drop(self.take_early_answer());
     }
 
     /// The party's answer to our offer: that of the 2xx, or the one that came early.
     pub(crate) fn answer_in(&mut self, response: &Response<'_>) -> Option<Box<[u8]>> {
-        let early = self.early_answer.take();
+        let early = self.take_early_answer();
         if response.body.is_empty() || !response.is_sdp() { early } else { Some(response.body.into()) }
     }
 }

@@ -48,10 +48,10 @@ impl Leg {
     pub(crate) fn look_after(&mut self, stack: &mut Stack<'_>) {
         let watch = self.watch;
         self.watch = watch.again(stack.now);
-        let ours = |outstanding: &Box<super::Outstanding>| {
+        let ours = |outstanding: &super::pending::Outstanding| {
             matches!(outstanding.request.purpose, Purpose::Refresh | Purpose::Ping)
         };
-        if self.outstanding.iter().any(ours) {
+        if self.outstanding().any(ours) {
             return;
         }
         match watch {

@@ -1,7 +1,8 @@
 //! Requests within a leg's dialog: ours.
 
 use super::acknowledging::{Accepted, Confirmed};
-use super::{Attempts, Inside, Leg, LegEvent, Outside, Outstanding, Passing, Purpose, ReferSub, State};
+use super::pending::{Outside, Outstanding};
+use super::{Attempts, Inside, Leg, LegEvent, Passing, Purpose, ReferSub, State};
 use crate::call::stack::Stack;
 use crate::ident::Key;
 use crate::mistakes::{self, Mistake};
@@ -29,8 +30,7 @@ impl Leg {
     /// wait for ever.
     pub(crate) fn abandon(&mut self, stack: &mut Stack<'_>) {
         self.cancel(None, stack);
-        let invites =
-            self.outstanding.iter().filter(|outstanding| outstanding.request.method == Method::Invite);
+        let invites = self.outstanding().filter(|outstanding| outstanding.request.method == Method::Invite);
         for outstanding in invites {
             stack.endpoint.transactions.cancel(stack.now, outstanding.key, None, stack.outbox);
         }
@@ -38,16 +38,16 @@ impl Leg {
 
     /// Whether an offer is on its way, from either side: another one would meet 491 (RFC 3261 §14.1).
     pub(crate) fn is_negotiating(&self) -> bool {
-        self.invited.is_some() || self.is_unacknowledged() || self.has_offer_out()
+        self.invited().is_some() || self.is_unacknowledged() || self.has_offer_out()
     }
 
     /// Whether an INVITE or UPDATE of ours within the dialog waits for its answer.
     pub(crate) fn has_offer_out(&self) -> bool {
-        let offers = |outstanding: &Box<Outstanding>| {
+        let offers = |outstanding: &Outstanding| {
             let request = &outstanding.request;
             request.method == Method::Invite || (request.method == Method::Update && request.body.is_some())
         };
-        self.outstanding.iter().any(offers)
+        self.outstanding().any(offers)
     }
 
     fn send_within(&mut self, request: Inside, attempts: Attempts, stack: &mut Stack<'_>) {
@@ -58,21 +58,20 @@ impl Leg {
         let key = stack.begin_within(what, confirmed.dialog.next_hop(), self.flow);
         let credentials = Box::default();
         let outstanding = Outstanding { key, cseq: self.cseq, credentials, request, attempts };
-        self.outstanding.push(Box::new(outstanding));
+        self.await_within(Box::new(outstanding));
         self.write_within(key, stack);
     }
 
     /// Writes a request within the dialog for the way that it goes.
     pub(super) fn write_within(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
-        let Some(at) = self.outstanding.iter().position(|outstanding| outstanding.key == key) else { return };
-        let mut outstanding = self.outstanding.remove(at);
+        let Some(mut outstanding) = self.take_outstanding(key) else { return };
         while let Some(flow) = stack.endpoint.transactions.located(key) {
-            self.flow = Some(flow);
+            self.go_by(flow);
             if self.write_within_for(flow, &mut outstanding, stack) {
                 break;
             }
         }
-        self.outstanding.insert(at, outstanding);
+        self.await_within(outstanding);
     }
 
     /// Whether it goes this way.
@@ -129,7 +128,7 @@ impl Leg {
         };
         let Outstanding { cseq, credentials, request, mut attempts, .. } = *outstanding;
         // Nothing but the BYE itself is tried again behind a BYE.
-        let leaving = self.outstanding.iter().any(|other| other.request.method == Method::Bye);
+        let leaving = self.outstanding().any(|other| other.request.method == Method::Bye);
         let again = self.is_up() && !leaving;
         if again && self.is_to_be_sent_again(&request, response, &mut attempts, stack) {
             self.send_within(request, attempts, stack);
@@ -170,7 +169,7 @@ impl Leg {
         }
         self.refreshed(stack.now, response);
         let State::Confirmed(confirmed) = &mut self.state else { return };
-        confirmed.refresh_target(response);
+        confirmed.refresh_target(response, self.flow);
         if request.method == Method::Invite {
             let offer = if request.body.is_some() { &[][..] } else { response.body };
             confirmed.accept(Accepted::new(key, cseq, credentials, offer));
@@ -185,7 +184,7 @@ impl Leg {
 
     /// The request that this one of ours passes on.
     fn passes(&self, key: Key<Client>) -> Option<Passing> {
-        let outstanding = self.outstanding.iter().find(|outstanding| outstanding.key == key)?;
+        let outstanding = self.outstanding().find(|outstanding| outstanding.key == key)?;
         match &outstanding.request.purpose {
             Purpose::Pass(passing) => Some((**passing).clone()),
             _ => None,
@@ -194,7 +193,7 @@ impl Leg {
 
     /// The requests that are passed on by this leg and not answered yet.
     pub(crate) fn passing(&self) -> impl Iterator<Item = &Passing> {
-        self.outstanding.iter().filter_map(|outstanding| match &outstanding.request.purpose {
+        self.outstanding().filter_map(|outstanding| match &outstanding.request.purpose {
             Purpose::Pass(passing) => Some(&**passing),
             _ => None,
         })
@@ -202,30 +201,30 @@ impl Leg {
 
     /// Cancels the INVITE that passes this one on (§9.1).
     pub(crate) fn cancel_passing(&mut self, server: Key<Server>, lines: Option<&str>, stack: &mut Stack<'_>) {
-        let is_it = |outstanding: &&Box<Outstanding>| {
+        let is_it = |outstanding: &&Outstanding| {
             outstanding.request.method == Method::Invite
                 && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.server == server)
         };
-        if let Some(outstanding) = self.outstanding.iter().find(is_it) {
+        if let Some(outstanding) = self.outstanding().find(is_it) {
             stack.endpoint.transactions.cancel(stack.now, outstanding.key, lines, stack.outbox);
         }
     }
 
     /// Cancels the INVITE within the dialog that waits for its answer (§9.1); whether there is one.
     pub(crate) fn cancel_offer(&mut self, stack: &mut Stack<'_>) -> bool {
-        let is_it = |outstanding: &&Box<Outstanding>| outstanding.request.method == Method::Invite;
-        let Some(outstanding) = self.outstanding.iter().find(is_it) else { return false };
+        let is_it = |outstanding: &&Outstanding| outstanding.request.method == Method::Invite;
+        let Some(outstanding) = self.outstanding().find(is_it) else { return false };
         stack.endpoint.transactions.cancel(stack.now, outstanding.key, None, stack.outbox);
         true
     }
 
     /// The CSeq number of the INVITE that passes on one of the peer's on leg `from`.
     pub(crate) fn cseq_of_passing_invite(&self, from: Key<Leg>) -> Option<u32> {
-        let is_it = |outstanding: &&Box<Outstanding>| {
+        let is_it = |outstanding: &&Outstanding| {
             outstanding.request.method == Method::Invite
                 && matches!(&outstanding.request.purpose, Purpose::Pass(passing) if passing.from == from)
         };
-        self.outstanding.iter().find(is_it).map(|outstanding| outstanding.cseq)
+        self.outstanding().find(is_it).map(|outstanding| outstanding.cseq)
     }
 
     /// The CSeq number of the latest request of ours.
@@ -250,7 +249,7 @@ impl Leg {
     ) {
         let what = (request.method, self.owner());
         let key = stack.begin_within(what, dialog.next_hop(), self.flow);
-        self.outside.push(Box::new(Outside { key, cseq, dialog, request, attempts }));
+        self.await_outside(Box::new(Outside { key, cseq, dialog, request, attempts }));
         self.write_outside(key, stack);
     }
 
@@ -281,7 +280,7 @@ impl Leg {
         }
         // Nothing answers an ACK: once it is sent, it is over.
         if method != Method::Ack || !endpoint.transactions.is_over(key) {
-            self.outside.push(outside);
+            self.await_outside(outside);
         }
     }
 
@@ -298,12 +297,6 @@ impl Leg {
             self.cseq += 1;
             self.send_outside((dialog, self.cseq), request, attempts, stack);
         }
-    }
-
-    /// Takes a request in another dialog out, if that is one: it has its answer, or will have none.
-    pub(super) fn take_outside(&mut self, key: Key<Client>) -> Option<Box<Outside>> {
-        let at = self.outside.iter().position(|outside| outside.key == key)?;
-        Some(self.outside.remove(at))
     }
 }
 

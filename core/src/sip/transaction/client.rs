@@ -104,19 +104,26 @@ pub(crate) struct Client {
     ident: Ident,
     method: Method<'static>,
     owner: Owner,
+    machine: Machine,
+    expire: Option<TimerKey>,
+    cancel: Cancel,
+    /// None once it has its 2xx: from then on it waits for copies of that only, and tens of thousands may.
+    pub(super) course: Option<Box<Course>>,
+}
+
+/// The course of a request until its final response: what it is sent by, and sent again.
+#[derive(Debug, Default)]
+pub(super) struct Course {
     /// None as long as it is not known.
     pub(super) flow: Option<Flow>,
     /// None for a request whose user has said by which flow it goes, and that was never moved to another.
-    pub(super) way: Option<Box<Way>>,
+    pub(super) way: Option<Way>,
     /// Whether anything was heard of the peer.
     pub(super) heard: bool,
-    machine: Machine,
     /// The request, as long as it may have to be sent again or CANCEL and ACK are made of it; then the ACK of a
     /// failure.
     bytes: Box<[u8]>,
     retransmit: Option<TimerKey>,
-    expire: Option<TimerKey>,
-    cancel: Cancel,
 }
 
 #[derive(Debug)]
@@ -134,14 +141,10 @@ impl Client {
             ident,
             method,
             owner,
-            flow: None,
-            way: None,
-            heard: false,
             machine: Machine::Unsent,
-            bytes: Box::default(),
-            retransmit: None,
             expire: None,
             cancel: Cancel::No,
+            course: Some(Box::default()),
         }
     }
 
@@ -185,7 +188,52 @@ impl Client {
     }
 
     fn is_reliable(&self) -> bool {
-        self.flow.is_some_and(Flow::is_reliable)
+        self.flow().is_some_and(Flow::is_reliable)
+    }
+
+    /// The way that it goes, if that is known and not forgotten with its 2xx.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        self.course.as_ref()?.flow
+    }
+
+    /// It goes this way now.
+    pub(super) fn set_flow(&mut self, flow: Option<Flow>) {
+        if let Some(course) = &mut self.course {
+            course.flow = flow;
+        }
+    }
+
+    /// Where it goes and else could.
+    pub(super) fn way(&self) -> Option<&Way> {
+        self.course.as_ref()?.way.as_ref()
+    }
+
+    /// Where it goes and else could.
+    pub(super) fn way_mut(&mut self) -> Option<&mut Way> {
+        self.course.as_mut()?.way.as_mut()
+    }
+
+    /// Nothing has to be sent any more, if this was the answer that it waited for.
+    pub(super) fn succeeded(&mut self) {
+        if !self.machine.keeps_bytes() {
+            self.course = None;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.course.as_ref().map_or(&[], |course| &course.bytes)
+    }
+
+    fn keep(&mut self, bytes: Box<[u8]>) {
+        if let Some(course) = &mut self.course {
+            course.bytes = bytes;
+        }
+    }
+
+    fn stop_retransmitting(&mut self, wheel: &mut Wheel<Due>) {
+        if let Some(course) = &mut self.course {
+            wheel.stop_taken(&mut course.retransmit);
+        }
     }
 
     /// It was sent, as these bytes.
@@ -193,23 +241,23 @@ impl Client {
         let start = Machine::start(self.method, timers, reliable);
         // No machine ends as it starts.
         self.machine = start.next.unwrap_or(Machine::NonInvite(client_non_invite::State::Completed));
-        self.bytes = sent;
+        self.keep(sent);
         (start.retransmit, start.expire)
     }
 
     /// It is to be written once more.
     pub(super) fn unsend(&mut self, wheel: &mut Wheel<Due>) {
         self.machine = Machine::Unsent;
-        self.bytes = Box::default();
+        self.keep(Box::default());
         self.stay(wheel);
-        wheel.stop_taken(&mut self.retransmit);
+        self.stop_retransmitting(wheel);
         wheel.stop_taken(&mut self.expire);
     }
 
     /// Nobody waits for its answer any more; what comes all the same is nobody's.
     pub(super) fn abandon(&mut self, wheel: &mut Wheel<Due>) {
         self.owner = Owner::NOBODY;
-        wheel.stop_taken(&mut self.retransmit);
+        self.stop_retransmitting(wheel);
     }
 
     pub(super) fn set_timers(
@@ -219,7 +267,9 @@ impl Client {
         key: Key<Client>,
         (retransmit, expire): (Timer, Timer),
     ) {
-        set_timer(wheel, now, &mut self.retransmit, retransmit, Due::ClientRetransmit(key));
+        if let Some(course) = &mut self.course {
+            set_timer(wheel, now, &mut course.retransmit, retransmit, Due::ClientRetransmit(key));
+        }
         set_timer(wheel, now, &mut self.expire, expire, Due::ClientExpire(key));
     }
 
@@ -228,7 +278,7 @@ impl Client {
             Cancel::Wanted(Some(reason)) => reason.len(),
             _ => 0,
         };
-        self.bytes.len() + reason
+        self.bytes().len() + reason
     }
 }
 
@@ -288,7 +338,7 @@ impl Transactions {
         let sent: Box<[u8]> =
             self.transport.send(now, flow, outbox, |out| write(out, branch.as_str())).into();
         if let Some(client) = self.clients.get_mut(key) {
-            client.flow = Some(flow);
+            client.set_flow(Some(flow));
             let timers = client.start(sent, &self.timers, flow.is_reliable());
             client.set_timers(&mut self.wheel, now, key, timers);
         }
@@ -338,7 +388,7 @@ impl Transactions {
     ) -> Cancelled {
         let Some(invite) = self.clients.get(key) else { return Cancelled::TooLate };
         let (owner, ident) = (invite.owner, invite.ident);
-        let (Some(flow), Some(read)) = (invite.flow, follow::read(&invite.bytes)) else {
+        let (Some(flow), Some(read)) = (invite.flow(), follow::read(invite.bytes())) else {
             return Cancelled::TooLate;
         };
         let flow = self.transport.revived(now, flow, invite.host(), outbox);
@@ -346,7 +396,7 @@ impl Transactions {
             self.transport.send(now, flow, outbox, |out| follow::write_cancel(out, &read, reason)).into();
         let cancel = self.clients.insert(Client::unsent(ident, Method::Cancel, owner));
         if let Some(client) = self.clients.get_mut(cancel) {
-            client.flow = Some(flow);
+            client.set_flow(Some(flow));
             let timers = client.start(sent, &self.timers, flow.is_reliable());
             client.set_timers(&mut self.wheel, now, cancel, timers);
         }
@@ -424,20 +474,21 @@ impl Transactions {
     /// Acknowledges a failure. The ACK takes the place of the INVITE, of which nothing else is needed now.
     fn acknowledge(&mut self, now: Tick, key: Key<Client>, response: &Response<'_>, outbox: &mut Outbox) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.bytes = match (follow::read(&client.bytes), client.flow) {
+        let ack = match (follow::read(client.bytes()), client.flow()) {
             (Some(invite), Some(flow)) => {
                 self.transport.send(now, flow, outbox, |out| follow::write_ack(out, &invite, response)).into()
             }
             (_, _) => Box::default(),
         };
+        client.keep(ack);
     }
 
     pub(super) fn resend(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
-        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.bytes.is_empty())
-            && let Some(flow) = client.flow
+        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.bytes().is_empty())
+            && let Some(flow) = client.flow()
         {
             client.resent();
-            self.transport.send(now, flow, outbox, |out| out.extend_from_slice(&client.bytes));
+            self.transport.send(now, flow, outbox, |out| out.extend_from_slice(client.bytes()));
         }
     }
 
@@ -511,7 +562,7 @@ impl Transactions {
                 client.cancel = Cancel::No;
             }
             if !next.keeps_bytes() {
-                client.bytes = Box::default();
+                client.keep(Box::default());
             }
         }
         client.set_timers(&mut self.wheel, now, key, (step.retransmit, step.expire));

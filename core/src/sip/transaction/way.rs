@@ -4,7 +4,7 @@ use crate::mistakes::{self, Mistake};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, Course};
 use super::step::Timer;
 use super::{Due, Owner, TransactionEvent, Transactions};
 use crate::Tick;
@@ -85,7 +85,7 @@ impl Transactions {
             HopHost::Name(name) => TlsHost::Name(name.clone()),
             HopHost::Address(address) => TlsHost::Address(*address),
         };
-        let mut way = Box::new(Way { fallback, host: Some(host), ..Way::default() });
+        let mut way = Way { fallback, host: Some(host), ..Way::default() };
         match self.resolver.locate(now, hop, outbox) {
             Located::Now(targets) => self.aim(now, key, (way, targets), outbox),
             Located::Later(lookup) => {
@@ -98,16 +98,20 @@ impl Transactions {
         key
     }
 
-    fn put_way(&mut self, key: Key<Client>, way: Box<Way>) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.way = Some(way);
+    fn put_way(&mut self, key: Key<Client>, way: Way) {
+        if let Some(course) = self.course_mut(key) {
+            course.way = Some(way);
         }
+    }
+
+    fn course_mut(&mut self, key: Key<Client>) -> Option<&mut Course> {
+        self.clients.get_mut(key)?.course.as_deref_mut()
     }
 
     /// The way of a request that was begun and is to be written; `None` if it is written, or over, or its name is still
     /// being looked up.
     pub(crate) fn located(&self, key: Key<Client>) -> Option<Flow> {
-        self.clients.get(key).filter(|client| client.is_unsent())?.flow
+        self.clients.get(key).filter(|client| client.is_unsent())?.flow()
     }
 
     /// Whether nothing is left of it.
@@ -153,7 +157,7 @@ impl Transactions {
     /// Where a request that is too long for datagrams could go by TCP.
     fn tcp_instead(&self, now: Tick, key: Key<Client>, flow: Flow) -> Option<SocketAddr> {
         let Flow::Udp { remote, .. } = flow else { return None };
-        let way = self.clients.get(key)?.way.as_ref();
+        let way = self.clients.get(key)?.way();
         let fits = way.is_none_or(|way| way.size == Size::Fits);
         let streams = self.transport.streams.as_ref()?;
         (fits && !streams.is_absent(now, Wire::Tcp, remote)).then_some(remote)
@@ -161,12 +165,12 @@ impl Transactions {
 
     /// Takes the request that was just sent back, to go by TCP.
     fn move_to_tcp(&mut self, now: Tick, key: Key<Client>, remote: SocketAddr, outbox: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(key) else { return };
         outbox.take_back();
         let flow = self.transport.flow_to(now, (SipTransport::Tcp, remote), None, outbox);
-        let way = client.way.get_or_insert_default();
+        let Some(course) = self.course_mut(key) else { return };
+        let way = course.way.get_or_insert_default();
         way.size = if flow.is_some() { Size::Moved } else { Size::Stays };
-        client.flow = flow.or(client.flow);
+        course.flow = flow.or(course.flow);
     }
 
     /// Aims at the first of these servers that something of ours leads to.
@@ -174,7 +178,7 @@ impl Transactions {
         &mut self,
         now: Tick,
         key: Key<Client>,
-        (mut way, mut targets): (Box<Way>, Vec<Target>),
+        (mut way, mut targets): (Way, Vec<Target>),
         outbox: &mut Outbox,
     ) {
         if targets.len() > 1 {
@@ -186,9 +190,9 @@ impl Transactions {
             let aim = (target.transport, target.address);
             if let Some(flow) = self.transport.flow_to(now, aim, way.host.as_ref(), outbox) {
                 way.target = Some(target);
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.flow = Some(flow);
-                    client.way = Some(way);
+                if let Some(course) = self.course_mut(key) {
+                    course.flow = Some(flow);
+                    course.way = Some(way);
                 }
                 return;
             }
@@ -197,18 +201,12 @@ impl Transactions {
     }
 
     /// The name of a request's next hop leads nowhere.
-    fn astray(
-        &mut self,
-        now: Tick,
-        key: Key<Client>,
-        (way, why): (Box<Way>, Unresolved),
-        outbox: &mut Outbox,
-    ) {
+    fn astray(&mut self, now: Tick, key: Key<Client>, (way, why): (Way, Unresolved), outbox: &mut Outbox) {
         if let Some(fallback) = way.fallback {
             let flow = self.transport.revived(now, fallback, way.host.as_ref(), outbox);
-            if let Some(client) = self.clients.get_mut(key) {
-                client.flow = Some(flow);
-                client.way = Some(way);
+            if let Some(course) = self.course_mut(key) {
+                course.flow = Some(flow);
+                course.way = Some(way);
             }
             return;
         }
@@ -229,7 +227,7 @@ impl Transactions {
             let Some(key) = self.lookups.remove(&lookup) else { continue };
             let Some(client) = self.clients.get_mut(key) else { continue };
             let owner = client.owner();
-            let way = client.way.take().unwrap_or_default();
+            let way = client.course.as_mut().and_then(|course| course.way.take()).unwrap_or_default();
             match found {
                 Ok(targets) => self.aim(now, key, (way, targets), outbox),
                 Err(why) => self.astray(now, key, (way, why), outbox),
@@ -244,7 +242,7 @@ impl Transactions {
     pub(super) fn forget_unsent(&mut self, key: Key<Client>) -> Option<Owner> {
         let client = self.clients.get(key).filter(|client| client.is_unsent())?;
         let owner = client.owner();
-        if let Some(lookup) = client.way.as_ref().and_then(|way| way.lookup) {
+        if let Some(lookup) = client.way().and_then(|way| way.lookup) {
             self.lookups.remove(&lookup);
             self.resolver.forget(lookup);
         }
@@ -255,17 +253,18 @@ impl Transactions {
     /// Something was heard of a request's server.
     pub(super) fn heard(&mut self, key: Key<Client>, status: Status) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.heard = true;
-        let Some(way) = &mut client.way else { return };
-        self.wheel.stop_taken(&mut way.move_on);
-        if let Some(target) = way.target
-            && status != Status::UNAVAILABLE
-        {
-            self.dead.worked(target);
+        let Some(course) = &mut client.course else { return };
+        course.heard = true;
+        if let Some(way) = &mut course.way {
+            self.wheel.stop_taken(&mut way.move_on);
+            if let Some(target) = way.target
+                && status != Status::UNAVAILABLE
+            {
+                self.dead.worked(target);
+            }
         }
-        // It has come where it was to go, and is kept for copies of this answer only.
         if status.is_success() {
-            client.way = None;
+            client.succeeded();
         }
     }
 
@@ -273,8 +272,9 @@ impl Transactions {
     /// What the old one still hears is nobody's.
     pub(super) fn reroute(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
-        let goes_on = client.way.as_ref().is_some_and(|way| !way.others.is_empty()) && !client.is_cancelled();
-        let Some(mut way) = client.way.take_if(|_| goes_on) else { return false };
+        let goes_on = client.way().is_some_and(|way| !way.others.is_empty()) && !client.is_cancelled();
+        let way = client.course.as_mut().filter(|_| goes_on).and_then(|course| course.way.take());
+        let Some(mut way) = way else { return false };
         let (method, owner) = (client.method(), client.owner());
         client.abandon(&mut self.wheel);
         self.wheel.stop_taken(&mut way.move_on);
@@ -285,7 +285,7 @@ impl Transactions {
         let next = self.clients.insert_with(|key| Client::unsent(Ident::new(key, secret), method, owner));
         let mut others = std::mem::take(&mut way.others);
         others.reverse();
-        let way = Box::new(Way { host: way.host, fallback: way.fallback, ..Way::default() });
+        let way = Way { host: way.host, fallback: way.fallback, ..Way::default() };
         self.aim(now, next, (way, others), outbox);
         self.told.push(TransactionEvent::Located { owner, key: next, instead_of: Some(key) });
         true
@@ -293,11 +293,11 @@ impl Transactions {
 
     /// Nobody answers: the next server's turn.
     pub(super) fn move_on(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(way) = &mut client.way {
+        let Some(course) = self.course_mut(key) else { return };
+        if let Some(way) = &mut course.way {
             way.move_on = None;
         }
-        if !client.heard {
+        if !course.heard {
             self.reroute(now, key, outbox);
         }
     }
@@ -319,7 +319,7 @@ impl Transactions {
     ///
     /// Whether there were any.
     fn unreached(&mut self, now: Tick, is_it: impl Fn(Flow) -> bool, outbox: &mut Outbox) -> bool {
-        let on_it = self.clients.iter().filter(|(_, client)| client.flow.is_some_and(&is_it));
+        let on_it = self.clients.iter().filter(|(_, client)| client.flow().is_some_and(&is_it));
         let keys: Vec<Key<Client>> = on_it.map(|(key, _)| key).collect();
         for key in &keys {
             self.strike(now, *key, outbox);
@@ -333,11 +333,12 @@ impl Transactions {
             return;
         }
         let (owner, patience) = (client.owner(), client.patience());
-        let way = client.way.get_or_insert_default();
+        let Some(course) = &mut client.course else { return };
+        let way = course.way.get_or_insert_default();
         if way.size == Size::Moved {
             way.size = Size::Stays;
-            let remote = client.flow.map(Flow::remote);
-            client.flow = remote.and_then(|remote| self.transport.locals.flow_to(remote));
+            let remote = course.flow.map(Flow::remote);
+            course.flow = remote.and_then(|remote| self.transport.locals.flow_to(remote));
             client.unsend(&mut self.wheel);
             self.told.push(TransactionEvent::Located { owner, key, instead_of: None });
             return;
@@ -346,8 +347,8 @@ impl Transactions {
             return;
         }
         way.strikes += 1;
-        let (last, host) = (way.strikes >= patience, way.host.clone());
-        if !client.heard && self.reroute(now, key, outbox) {
+        let (last, host, heard) = (way.strikes >= patience, way.host.clone(), course.heard);
+        if !heard && self.reroute(now, key, outbox) {
             return;
         }
         if last {
@@ -356,8 +357,8 @@ impl Transactions {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         // Datagrams are sent again by the clock; a connection takes the request once more.
-        if let Some(flow @ Flow::Stream { .. }) = client.flow {
-            client.flow = Some(self.transport.revived(now, flow, host.as_ref(), outbox));
+        if let Some(flow @ Flow::Stream { .. }) = client.flow() {
+            client.set_flow(Some(self.transport.revived(now, flow, host.as_ref(), outbox)));
             self.resend(now, key, outbox);
         }
     }
@@ -393,7 +394,7 @@ impl Transactions {
 impl Client {
     /// After so long without any answer the next server is tried, if there is one.
     fn wait_for_next(&mut self, wheel: &mut Wheel<Due>, now: Tick, key: Key<Client>, wait: Duration) {
-        if let Some(way) = &mut self.way
+        if let Some(way) = self.way_mut()
             && !way.others.is_empty()
         {
             wheel.stop_taken(&mut way.move_on);
@@ -408,27 +409,27 @@ impl Client {
 
     /// It was sent once more.
     pub(super) fn resent(&mut self) {
-        if let Some(way) = &mut self.way {
+        if let Some(way) = self.way_mut() {
             way.struck = false;
         }
     }
 
     /// Whom its server's certificate has to be for.
     pub(super) fn host(&self) -> Option<&TlsHost> {
-        self.way.as_ref()?.host.as_ref()
+        self.way()?.host.as_ref()
     }
 
     /// No other server is tried any more.
     pub(super) fn stay_for_good(&mut self, wheel: &mut Wheel<Due>) {
         self.stay(wheel);
-        if let Some(way) = &mut self.way {
+        if let Some(way) = self.way_mut() {
             way.others.clear();
         }
     }
 
     /// Stops what the way to the next server runs by.
     pub(super) fn stay(&mut self, wheel: &mut Wheel<Due>) {
-        if let Some(way) = &mut self.way {
+        if let Some(way) = self.way_mut() {
             wheel.stop_taken(&mut way.move_on);
         }
     }
