@@ -3,6 +3,7 @@
 mod sipxecs;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -38,7 +39,10 @@ pub struct User {
     #[serde(skip)]
     verifiers: Verifiers,
     #[serde(skip)]
-    credentials: Option<SipCredentials>,
+    credentials: Option<Arc<SipCredentials>>,
+    /// The name, for the calls that are placed in it.
+    #[serde(skip)]
+    agent: Arc<str>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +100,7 @@ impl User {
             sip: None,
             verifiers,
             credentials: None,
+            agent: name.into(),
         }
     }
 
@@ -160,16 +165,29 @@ impl User {
 
     /// What SIP challenges are answered with.
     pub fn sip(&self) -> Option<&SipCredentials> {
-        self.credentials.as_ref()
+        self.credentials.as_deref()
     }
 
-    /// Derives the tables of HA1 values from what was read.
+    /// The same, shared with every call that needs them.
+    pub(crate) fn credentials(&self) -> Option<Arc<SipCredentials>> {
+        self.credentials.clone()
+    }
+
+    /// The user name, shared with every call that is placed in it.
+    pub(crate) fn agent(&self) -> Arc<str> {
+        self.agent.clone()
+    }
+
+    /// Derives the tables of HA1 values from what was read, and what calls share.
     fn settle(&mut self) {
+        self.agent = self.name.as_str().into();
         self.verifiers = self.pin.verifiers();
-        self.credentials = self.sip.as_ref().map(|sip| SipCredentials {
-            username: sip.username.clone(),
-            realm: sip.realm.clone(),
-            verifiers: sip.ha1.verifiers(),
+        self.credentials = self.sip.as_ref().map(|sip| {
+            Arc::new(SipCredentials {
+                username: sip.username.clone(),
+                realm: sip.realm.clone(),
+                verifiers: sip.ha1.verifiers(),
+            })
         });
     }
 }

@@ -77,10 +77,10 @@ impl Caller {
 
 fn agent(user: &User, names: Names<'_>) -> Result<Agent, Error> {
     Ok(Agent {
-        name: user.name().into(),
+        name: user.agent(),
         display: user.display_name().into(),
         party: names.party("agent", user.name())?,
-        credentials: user.sip().cloned().map(Arc::new),
+        credentials: user.credentials(),
     })
 }
 
