@@ -70,6 +70,24 @@ fn a_2xx_that_comes_twice_is_acknowledged_twice_with_the_same_answer() {
 }
 
 #[test]
+fn a_2xx_that_comes_again_is_acknowledged_as_before_though_the_phone_has_moved() {
+    let mut pair = Pair::connected();
+    let (one, two, world) = (&pair.one, &pair.two, &mut pair.world);
+    two.reply(world, &pair.to_two, "200 OK", "", &sdp(4002, 1, "sendrecv"));
+    let before = two.next(world, "ACK").text;
+    let mut moved = cordboard_tests::hand::Hand::new(world, 7110);
+    moved.tag.clone_from(&two.tag);
+    moved.request(world, &pair.to_two, "UPDATE", "", "");
+    moved.next(world, "SIP/2.0 200");
+    two.reply(world, &pair.to_two, "200 OK", "", &sdp(4002, 1, "sendrecv"));
+    assert_eq!(two.next(world, "ACK").text, before);
+    world.ask("DELETE", &path(one, two), "");
+    bye(world, one);
+    bye(world, &moved);
+    pair.over();
+}
+
+#[test]
 fn a_late_fork_is_acknowledged_with_an_answer_and_hung_up() {
     let mut pair = Pair::connected();
     let mut fork = cordboard_tests::hand::Hand::new(&mut pair.world, 7109);
