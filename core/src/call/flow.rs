@@ -13,9 +13,9 @@ use crate::sip::transaction::Server;
 #[derive(Debug)]
 pub(crate) enum Flow {
     /// The calling party is handed over by REFER.
-    Refer(Box<Refer>),
+    Refer(Refer),
     /// We stay in the path.
-    Bridge(Box<Bridge>),
+    Bridge(Bridge),
 }
 
 impl Flow {

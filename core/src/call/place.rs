@@ -75,9 +75,9 @@ impl Calls {
                 Connecting::Refer => {
                     let leg = (leg, legs.get(leg).map(Leg::call_id));
                     let lines = refer_lines(&placing);
-                    Flow::Refer(Box::new(Refer::new(now, leg, lines, placing, fallback)))
+                    Flow::Refer(Refer::new(now, leg, lines, placing, fallback))
                 }
-                Connecting::Invite => Flow::Bridge(Box::new(Bridge::alerting(now, leg, placing))),
+                Connecting::Invite => Flow::Bridge(Bridge::alerting(now, leg, placing)),
             };
             Call {
                 ident: Ident::new(key, secret),

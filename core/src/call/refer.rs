@@ -329,7 +329,7 @@ impl Flow {
         }
         let (leg, Some(placing)) = (refer.leg, refer.fallback.take()) else { return };
         desk.with(leg, |leg, _| leg.usage = Usage::Bridge);
-        *self = Flow::Bridge(Box::new(Bridge::instead_of_refer(leg, placing, desk)));
+        *self = Flow::Bridge(Bridge::instead_of_refer(leg, placing, desk));
     }
 }
 

@@ -22,7 +22,7 @@ impl Calls {
         let left = self.calls.insert_with(|left| Call {
             ident: Ident::new(left, secret),
             name: old_name,
-            flow: Flow::Bridge(Box::new(Bridge::left_behind(renamed.parted))),
+            flow: Flow::Bridge(Bridge::left_behind(renamed.parted)),
             record,
             cache_time,
             timer: None,

@@ -123,14 +123,16 @@ pub(super) struct Course {
     /// The request, as long as it may have to be sent again or CANCEL and ACK are made of it; then the ACK of a
     /// failure.
     bytes: Box<[u8]>,
+    /// `Reason` of the CANCEL that is wanted.
+    reason: Option<Box<str>>,
     retransmit: Option<TimerKey>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Cancel {
     No,
-    /// To be sent with this `Reason` as soon as a provisional response has come (§9.1).
-    Wanted(Option<Box<str>>),
+    /// To be sent as soon as a provisional response has come (§9.1).
+    Wanted,
     Sent(Key<Client>),
 }
 
@@ -230,6 +232,12 @@ impl Client {
         }
     }
 
+    fn keep_reason(&mut self, reason: Option<&str>) {
+        if let Some(course) = &mut self.course {
+            course.reason = reason.map(Into::into);
+        }
+    }
+
     fn stop_retransmitting(&mut self, wheel: &mut Wheel<Due>) {
         if let Some(course) = &mut self.course {
             wheel.stop_taken(&mut course.retransmit);
@@ -274,11 +282,8 @@ impl Client {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        let reason = match &self.cancel {
-            Cancel::Wanted(Some(reason)) => reason.len(),
-            _ => 0,
-        };
-        self.bytes().len() + reason
+        let reason = |course: &Course| course.reason.as_ref().map_or(0, |reason| reason.len());
+        self.course.as_ref().map_or(0, |course| course.bytes.len() + reason(course))
     }
 }
 
@@ -365,7 +370,8 @@ impl Transactions {
         let Some(client) = self.clients.get_mut(key) else { return Cancelled::TooLate };
         match (client.machine, &client.cancel) {
             (Machine::Invite(client_invite::State::Calling { .. }), Cancel::No) => {
-                client.cancel = Cancel::Wanted(reason.map(Into::into));
+                client.cancel = Cancel::Wanted;
+                client.keep_reason(reason);
                 Cancelled::Waiting
             }
             (Machine::Invite(client_invite::State::Calling { .. }), _) => Cancelled::Waiting,
@@ -494,9 +500,9 @@ impl Transactions {
 
     fn cancel_wanted(&mut self, now: Tick, key: Key<Client>, outbox: &mut Outbox) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        match &mut client.cancel {
-            Cancel::Wanted(reason) => {
-                let reason = reason.take();
+        match client.cancel {
+            Cancel::Wanted => {
+                let reason = client.course.as_mut().and_then(|course| course.reason.take());
                 self.send_cancel(now, key, reason.as_deref(), outbox);
             }
             // Another server was tried meanwhile.
@@ -558,8 +564,9 @@ impl Transactions {
         }
         if let Some(next) = step.next {
             client.machine = next;
-            if matches!((event, &client.cancel), (Event::Success | Event::Failure, Cancel::Wanted(_))) {
+            if matches!((event, &client.cancel), (Event::Success | Event::Failure, Cancel::Wanted)) {
                 client.cancel = Cancel::No;
+                client.keep_reason(None);
             }
             if !next.keeps_bytes() {
                 client.keep(Box::default());
