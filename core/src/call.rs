@@ -395,12 +395,14 @@ impl Calls {
 
     /// The record of a call that is over is kept for its time.
     fn keep_record(&mut self, now: Tick, key: Key<Call>) {
-        let Some(cache_time) = self.calls.get(key).map(|call| call.cache_time) else { return };
-        if cache_time.is_zero() {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.cache_time.is_zero() {
             self.forget(key);
             return;
         }
-        let until = now + cache_time;
+        call.record.settle();
+        call.flow.settle();
+        let until = now + call.cache_time;
         self.set_timer(key, Some(until));
         self.ended.push_back(key);
         self.bound_records();

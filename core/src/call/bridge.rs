@@ -107,6 +107,13 @@ impl Bridge {
         self.stage != Stage::Over
     }
 
+    /// Nothing more will happen: no room is kept for it.
+    pub(crate) fn settle(&mut self) {
+        self.leaving = Vec::new();
+        self.referrals = Vec::new();
+        self.parted.shrink_to_fit();
+    }
+
     /// How far it has got, in one word.
     pub(crate) fn state(&self) -> &'static str {
         match self.stage {

@@ -35,6 +35,14 @@ impl Flow {
         }
     }
 
+    /// Nothing more will happen: only what is shown is kept.
+    pub(crate) fn settle(&mut self) {
+        match self {
+            Flow::Refer(refer) => refer.settle(),
+            Flow::Bridge(bridge) => bridge.settle(),
+        }
+    }
+
     /// How far it has got, in one word for people and JSON.
     pub(crate) fn state(&self) -> &'static str {
         match self {

@@ -142,6 +142,12 @@ impl Record {
         self.push(Event { at: now, party: Role::Calling, kind });
     }
 
+    /// Nothing more will happen: no room is kept for it.
+    pub(crate) fn settle(&mut self) {
+        self.events.shrink_to_fit();
+        self.transfers.shrink_to_fit();
+    }
+
     /// The beginning and the latest matter most, so the oldest of what lies between is dropped.
     fn push(&mut self, event: Event) {
         if self.events.len() >= self.most {

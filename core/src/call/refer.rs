@@ -105,6 +105,12 @@ impl Refer {
         !matches!(self.stage, Stage::Lingering | Stage::Over)
     }
 
+    /// Nothing more will happen: what was to be said is not kept.
+    pub(crate) fn settle(&mut self) {
+        self.lines = Box::default();
+        self.fallback = None;
+    }
+
     /// Somebody wants the call to end, whatever its state.
     pub(crate) fn hang_up(&mut self, desk: &mut Desk<'_, '_>) {
         self.hung_up = true;

@@ -56,7 +56,7 @@ impl Bridge {
                 self.leave(leg, role, lines, desk);
             }
         }
-        self.settle();
+        self.end_if_all_have_left();
     }
 
     /// The party that a transfer has replaced leaves; its dialog, as it will be shown.
@@ -119,7 +119,7 @@ impl Bridge {
         } else {
             desk.dismiss(leaving.leg);
         }
-        self.settle();
+        self.end_if_all_have_left();
     }
 
     /// A dialog is over, and is shown as that from now on.
@@ -132,13 +132,9 @@ impl Bridge {
         self.parted.push((role, parted));
     }
 
-    fn settle(&mut self) {
+    fn end_if_all_have_left(&mut self) {
         if self.stage == Stage::Leaving && self.leaving.is_empty() {
             self.stage = Stage::Over;
-            // What is left of it may be shown for long.
-            self.leaving = Vec::new();
-            self.referrals = Vec::new();
-            self.parted.shrink_to_fit();
         }
     }
 
