@@ -54,7 +54,7 @@ const READ: usize = 64 * 1024;
 const INPUTS_AT_ONCE: usize = 64;
 /// After running out of file descriptors, accepting pauses for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// So long at most datagrams wait for streams.
+/// So long at most datagrams wait for the streams of one turn.
 const PATIENCE: Duration = Duration::from_micros(300);
 /// How long the last answers may take to be written, once the machine has drained.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -274,7 +274,7 @@ impl EventLoop {
 
     /// Takes datagrams while many streams have their turn, so that the system's room for them does not run out.
     fn interleave<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
-        if self.received.elapsed() >= PATIENCE {
+        if self.now.max(self.received).elapsed() >= PATIENCE {
             for place in 0..self.ports.len() {
                 self.readable(Source::Port(place), false, driven);
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// of them. More would save little more.
 const WANTED: u32 = 32;
 /// Nobody waits longer for others. It is little against the 500 ms after which a phone says the same again.
-const LONGEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_micros(600);
 /// So many at least have to be expected in that time for the waiting to be worth its own cost.
 const WORTH: u32 = 4;
 /// Over so long what comes in is counted.
