@@ -60,10 +60,10 @@ pub(crate) fn run(https: SocketAddr, http: SocketAddr) -> Result<(), String> {
     let mut controller_loop =
         EventLoop::new(controller_bound).map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&controller_loop, None)?;
-    let mut machine = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
+    let machine = Controller::new(config, users, seed()?, epoch()).map_err(|e| e.to_string())?;
     spawn("visitor", move || visit(Addresses { https, http }, &certificate))?;
     let input = vec![Input::Certificate(Box::new(acceptor))];
-    controller_loop.run(&mut machine, &mut service, input).map_err(|e| format!("waiting for sockets: {e}"))
+    controller_loop.run(machine, &mut service, input).map_err(|e| format!("waiting for sockets: {e}"))
 }
 
 fn configuration(https: SocketAddr, http: SocketAddr, exchange: SocketAddr) -> Result<Config, String> {
@@ -96,12 +96,12 @@ fn own_address(bound: &Bound) -> Result<SocketAddr, String> {
 fn run_machine(
     name: &'static str,
     bound: Bound,
-    mut machine: impl Machine + Send + 'static,
+    machine: impl Machine + Send + 'static,
     mut host: impl Host + Send + 'static,
 ) -> Result<(), String> {
     spawn(name, move || {
-        let ended = EventLoop::new(bound)
-            .and_then(|mut event_loop| event_loop.run(&mut machine, &mut host, Vec::new()));
+        let ended =
+            EventLoop::new(bound).and_then(|mut event_loop| event_loop.run(machine, &mut host, Vec::new()));
         if let Err(e) = ended {
             tracing::error!(error = %e, name, "a part of the demo has ended");
         }

@@ -3,6 +3,7 @@
 pub(crate) mod bound;
 mod connections;
 mod departures;
+mod desk;
 mod dial;
 mod errors;
 pub(crate) mod event_loop;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use cordboard_core::Report;
 use cordboard_core::config::Config;
 use cordboard_core::io::Input;
+use cordboard_core::{Controller, Report};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -35,7 +35,7 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     let main = workers.next().ok_or("there is no worker")?;
     let seed = seed()?;
     let mut announcement = main.announcement();
-    let (mut controller, place) = main.controller(users.clone(), seed.clone())?;
+    let (controller, place) = main.controller(users.clone(), seed.clone())?;
     let mut event_loop = place.take().map_err(|e| format!("watching sockets: {e}"))?;
     let mut service = Service::new(&event_loop, Some(files))?;
     let mut threads = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     }
     announcement.iter().for_each(|line| tracing::info!("{line}"));
     notify(&[NotifyState::Ready]);
-    event_loop.run(&mut controller, &mut service, first).map_err(|e| format!("waiting for sockets: {e}"))?;
+    event_loop.run(controller, &mut service, first).map_err(|e| format!("waiting for sockets: {e}"))?;
     for thread in threads {
         thread.join().map_err(|_| "a worker has panicked")?;
     }
@@ -89,7 +89,7 @@ impl Service {
         Input::Drain
     }
 
-    pub(crate) fn new(event_loop: &EventLoop, files: Option<Files>) -> Result<Self, String> {
+    pub(crate) fn new(event_loop: &EventLoop<Controller>, files: Option<Files>) -> Result<Self, String> {
         let wrong = |e: std::io::Error| format!("signals: {e}");
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(wrong)?;
         event_loop.register(&mut signals, SIGNAL_TOKEN).map_err(wrong)?;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
+use cordboard_core::Controller;
 use mio::unix::SourceFd;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
@@ -18,7 +19,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to watch; the loop tells by `token` that something has happened.
-    pub(crate) fn new(file: &Path, event_loop: &EventLoop, token: usize) -> io::Result<Self> {
+    pub(crate) fn new(file: &Path, event_loop: &EventLoop<Controller>, token: usize) -> io::Result<Self> {
         let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;

@@ -28,7 +28,7 @@ pub(crate) struct Prepared {
     worker: Worker,
     config: Config,
     epoch: Epoch,
-    place: Place,
+    place: Place<Controller>,
 }
 
 /// Binds the addresses of all workers, the first of which has those of HTTP.
@@ -86,7 +86,11 @@ impl Prepared {
     }
 
     /// The controller, and the place of the loop to run it in.
-    pub(crate) fn controller(self, users: Directory, seed: Seed) -> Result<(Controller, Place), String> {
+    pub(crate) fn controller(
+        self,
+        users: Directory,
+        seed: Seed,
+    ) -> Result<(Controller, Place<Controller>), String> {
         let Self { worker, config, epoch, place } = self;
         let controller = Controller::for_worker(config, users, seed, epoch, worker);
         Ok((controller.map_err(|e| e.to_string())?, place))
@@ -101,11 +105,11 @@ impl Prepared {
     ) -> Result<JoinHandle<()>, String> {
         let name = format!("worker {}", self.worker.id.0);
         let first = first.iter().filter_map(copy).collect();
-        let (mut controller, place) = self.controller(users, seed)?;
+        let (controller, place) = self.controller(users, seed)?;
         let run = move || {
             // Without it nobody would serve its calls: whoever watches the service starts it again.
             let _ends_all = EndsAll;
-            let ran = place.take().and_then(|mut it| it.run(&mut controller, &mut Hand, first));
+            let ran = place.take().and_then(|mut it| it.run(controller, &mut Hand, first));
             if let Err(error) = ran {
                 tracing::error!(%error, "waiting for sockets");
                 std::process::exit(1);

@@ -1,12 +1,14 @@
 //! Several workers behind the real sockets: connections are dealt, calls leave by every worker's port, and signals reach
 //! all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 
 use cordboard_tests::PATIENCE;
 use cordboard_tests::cordboard::{Cordboard, program};
 use cordboard_tests::login::Login;
+use cordboard_tests::phrases::field;
 use cordboard_tests::quick_phone::QuickPhone;
 use cordboard_tests::softphones::Softphone;
 use cordboard_tests::wait_for;
@@ -14,6 +16,8 @@ use nix::sys::signal::Signal;
 
 /// So many, whatever machine this is.
 const WORKERS: usize = 3;
+/// A worker has two connections before the next one has any.
+const LINES: usize = 2 * WORKERS;
 const AGENT: &str = "agent";
 
 /// A server with three workers and this at the end of its configuration; it is the production runtime, the other has one.
@@ -78,6 +82,28 @@ fn calls_leave_by_the_ports_of_all_workers_wherever_they_are_ordered() {
 }
 
 #[test]
+fn whoever_takes_the_order_the_invite_is_sent_again_by_the_worker_whose_call_it_is() {
+    let server = server("", true);
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+    silent.set_read_timeout(Some(PATIENCE)).expect("a socket can wait for so long");
+    let phone = silent.local_addr().expect("it is bound");
+    // All workers rest until then, and one takes all orders.
+    for called in 200..230 {
+        let path = format!("/callcontroller/phone%40{phone}/{called}?agent={AGENT}");
+        assert_eq!(server.trusted("POST", &path).status, 200);
+    }
+    let (mut times, mut ports) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
+    let mut bytes = vec![0; 65_535];
+    while times.len() < 30 || times.values().any(|times| *times < 2) {
+        let (length, from) = silent.recv_from(&mut bytes).expect("every INVITE comes again");
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        *times.entry(field(&text, "Call-ID").to_owned()).or_default() += 1;
+        ports.insert(from.port());
+    }
+    assert_eq!(ports.into_iter().collect::<Vec<_>>(), server.sip_ports());
+}
+
+#[test]
 fn a_connection_is_dealt_to_the_worker_with_the_most_room_until_all_are_full() {
     let server = server("[limits]\nconnections = 6", true);
     let mut lines: Vec<Line> = (0..6).map(|_| Line::new(&server)).collect();
@@ -97,12 +123,12 @@ fn a_connection_is_dealt_to_the_worker_with_the_most_room_until_all_are_full() {
 #[test]
 fn users_that_are_read_anew_may_log_in_at_every_worker() {
     let mut server = server("", false);
-    let mut lines: Vec<Line> = (0..WORKERS).map(|_| Line::new(&server)).collect();
+    let mut lines: Vec<Line> = (0..LINES).map(|_| Line::new(&server)).collect();
     let (status, challenge) = lines[0].ask("GET", "/calls", "");
     assert_eq!(status, 401);
     let mut login = Login::challenged(&challenge);
     let mut log_in = |line: &mut Line| line.ask("GET", "/calls", &login.line("GET", "/calls", "1")).0;
-    assert_eq!(log_in(&mut lines[1]), 401, "nobody knows the agent yet");
+    assert_eq!(log_in(&mut lines[LINES - 1]), 401, "nobody knows the agent yet");
     server.add_user(AGENT, "1", &[]);
     server
         .process

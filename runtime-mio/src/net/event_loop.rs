@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cordboard_core::io::{
-    ConnectionId, Datagram, Input, ListenerId, Outbox, Output, QueryId, SocketId, Wake,
+    ConnectionId, Datagram, Input, ListenerId, Output, Parcel, QueryId, SocketId, Wake, WorkerId,
 };
 use cordboard_core::{Report, Tick};
 use mio::event::Event;
@@ -16,14 +16,14 @@ use mio::{Interest, Token, event};
 use super::Machine;
 use super::bound::Bound;
 use super::connections::{Arrival, Connections};
-use super::departures::{Departure, Departures};
+use super::desk::Desk;
 use super::pace::Pace;
 use super::queries::{Queries, Reply};
 use super::readiness::{Readiness, Ready};
 use super::team::{self, Letter, Seat};
 use super::throttle::Throttle;
 use super::tokens::Source;
-use super::udp::{Arrivals, Port, Rest};
+use super::udp::{Arrivals, Headers, Port, Rest};
 use crate::backlog::Backlog;
 
 /// What the loop does besides driving the machine.
@@ -60,12 +60,13 @@ const PATIENCE: Duration = Duration::from_micros(300);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Sockets, connections and the clock of one machine.
-pub(crate) struct EventLoop {
+pub(crate) struct EventLoop<M> {
     readiness: Readiness,
-    seat: Seat,
+    seat: Seat<M>,
+    /// Until the machine is there, who has them at its desk.
+    ports: Vec<Port>,
     /// Connections of HTTP that were ever taken.
     taken: usize,
-    ports: Vec<Port>,
     listeners: Vec<TcpListener>,
     /// The number of the first listener, and how many of them, from 0 on, are for all workers.
     first_listener: usize,
@@ -84,35 +85,39 @@ pub(crate) struct EventLoop {
     start: Instant,
     /// The time of this turn.
     now: Instant,
-    outbox: Outbox,
     /// Inputs handed in since the outbox was emptied last.
     inputs: usize,
     /// Inputs handed in during this turn.
     turn_inputs: usize,
     /// What came of doing what the machine said, to be told to it.
     news: VecDeque<Input<'static>>,
+    /// Whether something was left in our own mailbox by ourselves.
+    own_mail: bool,
+    /// For each port.
+    inbound: Vec<Headers>,
+    outbound: Headers,
     arrivals: Arrivals,
     buffer: Box<[u8]>,
     pauses: Throttle,
-    overflows: Throttle,
     drained: bool,
 }
 
 /// The place of a loop among those of a service, which a thread can be started with.
-pub(crate) struct Place {
+pub(crate) struct Place<M> {
     bound: Bound,
     readiness: Readiness,
-    seat: Seat,
+    seat: Seat<M>,
     first_listener: usize,
     shared_listeners: usize,
 }
 
-impl Place {
+impl<M: Machine> Place<M> {
     /// The places of workers, each with its own bound sockets and room for so many connections of HTTP. The first has all
     /// listeners; what it accepts there by HTTP it deals out to those with room. The others lack those of HTTP.
     pub(crate) fn team(workers: Vec<(Bound, usize)>) -> io::Result<Vec<Self>> {
         let all = workers.iter().map(|_| Readiness::new()).collect::<io::Result<Vec<_>>>()?;
-        let rooms: Vec<_> = all.iter().zip(&workers).map(|(its, (_, room))| (its.registry(), *room)).collect();
+        let rooms: Vec<_> =
+            all.iter().zip(&workers).map(|(its, (_, room))| (its.registry(), *room)).collect();
         let seats = team::seats(&rooms, Instant::now())?;
         let listeners = |at: usize| workers.get(at).map(|(bound, _)| bound.listeners.len());
         let most = listeners(0).unwrap_or(0);
@@ -127,32 +132,31 @@ impl Place {
     }
 
     /// The loop, in the thread that it is to run in.
-    pub(crate) fn take(self) -> io::Result<EventLoop> {
+    pub(crate) fn take(self) -> io::Result<EventLoop<M>> {
         EventLoop::at(self)
     }
 }
 
-/// Who is driven, and when it wants to be called next.
+/// Who is driven.
 struct Driven<'a, M, H> {
-    machine: &'a mut M,
+    desk: &'a mut Desk<M>,
     host: &'a mut H,
-    wake: Wake,
 }
 
-impl EventLoop {
+impl<M: Machine> EventLoop<M> {
     /// A loop over bound sockets.
     pub(crate) fn new(bound: Bound) -> io::Result<Self> {
         let mut alone = Place::team(vec![(bound, usize::MAX)])?;
         alone.pop().ok_or_else(|| io::Error::other("there is no loop"))?.take()
     }
 
-    fn at(place: Place) -> io::Result<Self> {
+    fn at(place: Place<M>) -> io::Result<Self> {
         let Place { bound, readiness, seat, first_listener, shared_listeners } = place;
         let Bound { sockets, addresses, mut listeners, .. } = bound;
         let ports = sockets.into_iter().zip(addresses).enumerate().map(|(place, (socket, address))| {
             Port::new(socket, address, readiness.of_datagrams(), Source::Port(place).token())
         });
-        let ports = ports.collect::<io::Result<_>>()?;
+        let ports = ports.collect::<io::Result<Vec<_>>>()?;
         for (place, listener) in listeners.iter_mut().enumerate() {
             readiness.registry().register(listener, Source::Listener(place).token(), Interest::READABLE)?;
         }
@@ -160,8 +164,10 @@ impl EventLoop {
         Ok(Self {
             readiness,
             seat,
-            taken: 0,
+            inbound: ports.iter().map(|_| Headers::new()).collect(),
+            outbound: Headers::new(),
             ports,
+            taken: 0,
             listeners,
             first_listener,
             shared_listeners,
@@ -176,14 +182,13 @@ impl EventLoop {
             pulse_every: None,
             start: now,
             now,
-            outbox: Outbox::new(),
             inputs: 0,
             turn_inputs: 0,
             news: VecDeque::new(),
+            own_mail: false,
             arrivals: Arrivals::new(),
             buffer: vec![0; READ].into_boxed_slice(),
             pauses: Throttle::default(),
-            overflows: Throttle::default(),
             drained: false,
         })
     }
@@ -193,28 +198,45 @@ impl EventLoop {
         self.readiness.registry().register(source, Token(token), Interest::READABLE)
     }
 
-    /// Hands the machine its first inputs, and runs until it has drained.
-    pub(crate) fn run<M: Machine, H: Host>(
+    /// Hands a machine its first inputs, and runs until it has drained.
+    pub(crate) fn run<H: Host>(
         &mut self,
-        machine: &mut M,
+        machine: M,
         host: &mut H,
         first: Vec<Input<'static>>,
     ) -> io::Result<()> {
+        let seat = self.seat.clone();
+        seat.set_desk(Some(Desk::new(machine, std::mem::take(&mut self.ports))));
         let mut ready = Ready::new();
-        let mut driven = Driven { machine, host, wake: Wake::Idle };
         self.now = Instant::now();
-        self.pulse(driven.host);
-        self.hand_in(&mut driven, Input::Timeout);
-        first.into_iter().for_each(|input| self.hand_in(&mut driven, input));
-        self.settle(&mut driven);
+        self.pulse(host);
+        let mut wake = self.sit_down(&seat, host, |own, driven| {
+            own.hand_in(driven, Input::Timeout);
+            first.into_iter().for_each(|input| own.hand_in(driven, input));
+            own.settle(driven);
+        });
         while !self.drained {
             self.pace.took(std::mem::take(&mut self.turn_inputs), self.now);
-            let timeout = self.timeout(driven.wake);
+            let timeout = self.timeout(wake);
             self.wait(&mut ready, timeout)?;
-            self.turn(&ready, &mut driven);
-            driven.host.turned();
+            wake = self.sit_down(&seat, host, |own, driven| own.turn(&ready, driven));
+            host.turned();
         }
+        seat.set_desk(None);
         self.bid_farewell(&mut ready)
+    }
+
+    /// Does something at our desk, and says when the machine wants to be called then.
+    fn sit_down<H: Host>(
+        &mut self,
+        seat: &Seat<M>,
+        host: &mut H,
+        work: impl FnOnce(&mut Self, &mut Driven<'_, M, H>),
+    ) -> Wake {
+        let mut desk = seat.desk();
+        let Some(desk) = desk.as_deref_mut().and_then(Option::as_mut) else { return Wake::Idle };
+        work(self, &mut Driven { desk, host });
+        desk.await_wake()
     }
 
     fn wait(&mut self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
@@ -237,7 +259,7 @@ impl EventLoop {
     }
 
     /// Tells the machine for how long there has been more to do than was done, if that has changed.
-    fn tell_behind<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+    fn tell_behind<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         if let Some(behind) = self.backlog.news(Instant::now()) {
             self.hand_in(driven, Input::Behind(behind));
         }
@@ -245,7 +267,7 @@ impl EventLoop {
 
     /// Takes what has come in, from each source for a bounded time, and does what has become due. Streams come before
     /// datagrams: whoever asks by HTTP waits for the answer.
-    fn turn<M: Machine, H: Host>(&mut self, ready: &Ready, driven: &mut Driven<'_, M, H>) {
+    fn turn<H: Host>(&mut self, ready: &Ready, driven: &mut Driven<'_, M, H>) {
         self.read_letters(driven);
         let (ports, streams): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unfinished)
             .into_iter()
@@ -261,11 +283,15 @@ impl EventLoop {
         ports.into_iter().for_each(|source| self.readable(source, true, driven));
         ready.datagrams().for_each(|event| self.ready(event, driven));
         // An answer that is there already comes before the timer that waits for it.
-        if matches!(driven.wake, Wake::At(at, _) if at <= self.tick()) {
+        if matches!(driven.desk.wake(), Wake::At(at, _) if at <= self.tick()) {
             self.hand_in(driven, Input::Timeout);
         }
         self.settle(driven);
-        self.seat.have(self.taken, driven.machine.connections());
+        while std::mem::take(&mut self.own_mail) {
+            self.read_letters(driven);
+            self.settle(driven);
+        }
+        self.seat.have(self.taken, driven.desk.connections());
         self.connections.expire(self.now);
         if self.next_pulse.is_some_and(|next| next <= self.now) {
             self.pulse(driven.host);
@@ -273,15 +299,15 @@ impl EventLoop {
     }
 
     /// Takes datagrams while many streams have their turn, so that the system's room for them does not run out.
-    fn interleave<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+    fn interleave<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         if self.now.max(self.received).elapsed() >= PATIENCE {
-            for place in 0..self.ports.len() {
+            for place in 0..driven.desk.ports.len() {
                 self.readable(Source::Port(place), false, driven);
             }
         }
     }
 
-    fn ready<M: Machine, H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
+    fn ready<H: Host>(&mut self, event: &Event, driven: &mut Driven<'_, M, H>) {
         let source = Source::of(event.token());
         match source {
             Source::Host(token) => {
@@ -301,7 +327,7 @@ impl EventLoop {
     }
 
     /// Takes what other workers have left.
-    fn read_letters<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+    fn read_letters<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         for letter in self.seat.letters() {
             match letter {
                 Letter::Parcel(parcel) => self.hand_in(driven, Input::Handover(parcel)),
@@ -324,7 +350,7 @@ impl EventLoop {
         }
     }
 
-    fn writable<M: Machine, H: Host>(&mut self, id: ConnectionId, driven: &mut Driven<'_, M, H>) {
+    fn writable<H: Host>(&mut self, id: ConnectionId, driven: &mut Driven<'_, M, H>) {
         if let Some(input) = self.connections.establish(id) {
             self.hand_in(driven, input);
         }
@@ -367,11 +393,11 @@ impl EventLoop {
     }
 
     /// Takes what came in; `ended` if a short read does not mean that nothing is left, because the end may be.
-    fn readable<M: Machine, H: Host>(&mut self, source: Source, ended: bool, driven: &mut Driven<'_, M, H>) {
+    fn readable<H: Host>(&mut self, source: Source, ended: bool, driven: &mut Driven<'_, M, H>) {
         let rest = match source {
             Source::Connection(id) => self.read(id, ended, driven),
             Source::Listener(place) => self.accept(place, driven),
-            Source::Port(place) if ended && self.receive_errors(place) == Rest::Perhaps => {
+            Source::Port(place) if ended && self.receive_errors(place, driven.desk) == Rest::Perhaps => {
                 self.receive(place, driven);
                 Rest::Perhaps
             }
@@ -385,16 +411,21 @@ impl EventLoop {
     }
 
     /// Takes what ICMP has said of the datagrams of a socket.
-    fn receive_errors(&mut self, place: usize) -> Rest {
-        let Some(port) = self.ports.get_mut(place) else { return Rest::Nothing };
-        let rest = port.receive_errors();
-        let socket = SocketId(place as u16);
-        self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
+    fn receive_errors(&mut self, place: usize, desk: &mut Desk<M>) -> Rest {
+        let rest = desk.ports.get_mut(place).map_or(Rest::Nothing, Port::receive_errors);
+        self.take_unreachable(desk);
         rest
     }
 
+    fn take_unreachable(&mut self, desk: &mut Desk<M>) {
+        for (place, port) in desk.ports.iter_mut().enumerate() {
+            let socket = SocketId(place as u16);
+            self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
+        }
+    }
+
     /// Takes what a name server says.
-    fn hear<M: Machine, H: Host>(&mut self, query: QueryId, driven: &mut Driven<'_, M, H>) -> Rest {
+    fn hear<H: Host>(&mut self, query: QueryId, driven: &mut Driven<'_, M, H>) -> Rest {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rest = Rest::Perhaps;
         for _ in 0..READS_A_TURN {
@@ -414,13 +445,14 @@ impl EventLoop {
         rest
     }
 
-    fn receive<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
+    fn receive<H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let mut rest = Rest::Perhaps;
         self.received = Instant::now();
         for _ in 0..BATCHES_A_TURN {
-            let Some(port) = self.ports.get_mut(place) else { break };
-            rest = port.receive(&mut arrivals);
+            let Some(port) = driven.desk.ports.get_mut(place) else { break };
+            let Some(headers) = self.inbound.get_mut(place) else { break };
+            rest = port.receive(headers, &mut arrivals);
             let (own, socket) = (port.address(), SocketId(place as u16));
             let datagrams: Vec<Datagram<'_>> =
                 arrivals.datagrams().map(|(from, bytes)| Datagram { socket, from, bytes }).collect();
@@ -439,7 +471,7 @@ impl EventLoop {
         rest
     }
 
-    fn accept<M: Machine, H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
+    fn accept<H: Host>(&mut self, place: usize, driven: &mut Driven<'_, M, H>) -> Rest {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(listener) = self.listeners.get(place) else { return Rest::Nothing };
             let id = ListenerId((self.first_listener + place) as u16);
@@ -451,7 +483,9 @@ impl EventLoop {
                         continue;
                     }
                     self.taken += usize::from(shared);
-                    self.connections.adopt(stream, self.readiness.registry()).map(|connection| (connection, peer))
+                    self.connections
+                        .adopt(stream, self.readiness.registry())
+                        .map(|connection| (connection, peer))
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {
@@ -477,12 +511,7 @@ impl EventLoop {
         Rest::Perhaps
     }
 
-    fn read<M: Machine, H: Host>(
-        &mut self,
-        id: ConnectionId,
-        ended: bool,
-        driven: &mut Driven<'_, M, H>,
-    ) -> Rest {
+    fn read<H: Host>(&mut self, id: ConnectionId, ended: bool, driven: &mut Driven<'_, M, H>) -> Rest {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rest = Rest::Perhaps;
         for _ in 0..READS_A_TURN {
@@ -523,8 +552,8 @@ impl EventLoop {
     }
 
     /// Hands one input in. What comes of it is done with that of others, together and in order.
-    fn hand_in<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>, input: Input<'_>) {
-        driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
+    fn hand_in<H: Host>(&mut self, driven: &mut Driven<'_, M, H>, input: Input<'_>) {
+        driven.desk.handle(self.tick(), input);
         self.inputs += 1;
         self.turn_inputs += 1;
         self.backlog.took(1);
@@ -534,70 +563,67 @@ impl EventLoop {
     }
 
     /// Does everything that the machine said, and what it says to that.
-    fn settle<M: Machine, H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+    fn settle<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         loop {
             self.inputs = 0;
-            self.perform(driven.host);
+            self.perform(driven);
             let Some(input) = self.news.pop_front() else { return };
-            driven.wake = driven.machine.handle(self.tick(), input, &mut self.outbox);
+            driven.desk.handle(self.tick(), input);
         }
     }
 
     /// Does what lies in the outbox. Datagrams and streams have no order between each other on the network either: all
     /// datagrams leave first, so that no answer by HTTP says of a request that it left before it did.
-    fn perform(&mut self, host: &mut impl Host) {
-        if self.outbox.is_empty() {
-            return;
+    fn perform<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
+        if !driven.desk.outbox.is_empty() {
+            driven.desk.send(&mut self.outbound, driven.host, self.now);
+            let mut outbox = std::mem::take(&mut driven.desk.outbox);
+            outbox.outputs().for_each(|output| self.carry_out(output, driven.host));
+            outbox.clear();
+            outbox.parcels().for_each(|(to, parcel)| self.hand_over(to, parcel, driven.host));
+            driven.desk.outbox = outbox;
         }
-        let mut outbox = std::mem::take(&mut self.outbox);
-        let mut departures = Departures::default();
-        for output in outbox.outputs() {
-            if let Output::Datagram { socket, to, sequence, bytes } = output {
-                departures.push((socket, to), sequence, bytes);
-            }
-        }
-        if !departures.is_empty() {
-            self.send(departures.ordered(), host);
-        }
-        drop(departures);
-        for output in outbox.outputs() {
-            match output {
-                Output::Datagram { .. } => {}
-                Output::Report(report) => host.report(report),
-                Output::Write { connection, bytes } => {
-                    self.news.extend(self.connections.write(connection, bytes, self.readiness.registry()));
-                }
-                Output::Close { connection, how } => self.connections.close(connection, how, self.now),
-                Output::Connect { connection, from, to } => {
-                    self.news.extend(self.connections.open(connection, from, to, self.readiness.registry()));
-                }
-                Output::Query { query, server, bytes } => {
-                    self.news.extend(self.queries.ask(query, server, bytes, self.readiness.registry()));
-                }
-                Output::QueryOver { query } => self.queries.over(query),
-                Output::Drained => self.drained |= self.seat.drained(),
-                other => tracing::error!(?other, "this runtime cannot do what core asks for"),
-            }
-        }
-        outbox.clear();
-        for (to, parcel) in outbox.parcels() {
-            self.seat.post(to, Letter::Parcel(parcel));
-        }
-        self.outbox = outbox;
+        self.take_unreachable(driven.desk);
     }
 
-    fn send(&mut self, departures: &[Departure<'_>], host: &mut impl Host) {
-        for group in departures.chunk_by(|a, b| a.socket == b.socket) {
-            let Some(socket) = group.first().map(|first| first.socket) else { continue };
-            let Some(port) = self.ports.get_mut(usize::from(socket.0)) else { continue };
-            group.iter().for_each(|one| host.passed(port.address(), one.to, one.bytes));
-            let lost = port.send(group);
-            self.news.extend(port.unreachable().map(|to| Input::Unreachable { socket, to }));
-            if lost > 0
-                && let Some(datagrams) = self.overflows.admit(self.now, lost as u64)
-            {
-                tracing::warn!(datagrams, "datagrams are lost: the system has no room for them");
+    fn carry_out(&mut self, output: Output<'_>, host: &mut impl Host) {
+        match output {
+            // They have left already.
+            Output::Datagram { .. } => {}
+            Output::Report(report) => host.report(report),
+            Output::Write { connection, bytes } => {
+                self.news.extend(self.connections.write(connection, bytes, self.readiness.registry()));
             }
+            Output::Close { connection, how } => self.connections.close(connection, how, self.now),
+            Output::Connect { connection, from, to } => {
+                self.news.extend(self.connections.open(connection, from, to, self.readiness.registry()));
+            }
+            Output::Query { query, server, bytes } => {
+                self.news.extend(self.queries.ask(query, server, bytes, self.readiness.registry()));
+            }
+            Output::QueryOver { query } => self.queries.over(query),
+            Output::Drained => self.drained |= self.seat.drained(),
+            other => tracing::error!(?other, "this runtime cannot do what core asks for"),
+        }
+    }
+
+    /// Hands another worker's machine what ours has for it: at once if nobody is at its desk, which spares waking its
+    /// thread and waiting for it; else as a letter.
+    fn hand_over(&mut self, to: WorkerId, parcel: Parcel, host: &mut impl Host) {
+        let seat = self.seat.clone();
+        let mut free = seat.free_desk(to);
+        let Some(desk) = free.as_deref_mut().and_then(Option::as_mut) else {
+            return seat.post(to, Letter::Parcel(parcel));
+        };
+        desk.handle(self.tick(), Input::Handover(parcel));
+        let done = desk.stand_in(&mut self.outbound, host, self.now);
+        for (to, parcel) in desk.outbox.parcels() {
+            // What its worker has left for us before comes before.
+            self.own_mail |= seat.is(to);
+            seat.post(to, Letter::Parcel(parcel));
+        }
+        if desk.is_awaited_too_late() || !done {
+            seat.wake(to);
         }
     }
 

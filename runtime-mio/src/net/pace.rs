@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_more_comes_the_shorter_datagrams_wait_for_others() {
-        assert_eq!(gathering(50, 1_000), Some(Duration::from_micros(640)));
+        assert_eq!(gathering(80, 1_000), Some(Duration::from_micros(400)));
         assert_eq!(gathering(100, 1_000), Some(Duration::from_micros(320)));
         assert_eq!(gathering(8, 1_000), Some(LONGEST));
         assert_eq!(gathering(3, 1_000), None, "who would come meanwhile is not worth it");

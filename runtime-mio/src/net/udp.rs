@@ -29,14 +29,20 @@ const TRIES: usize = 8;
 pub(super) struct Port {
     socket: UdpSocket,
     address: SocketAddr,
-    /// The system writes into them how long an address is, and takes that for the room there is the next time: a socket
-    /// of the other family must not use the same.
-    inbound: MultiHeaders<SockaddrStorage>,
-    outbound: MultiHeaders<SockaddrStorage>,
     /// What datagrams did not reach, until the machine is told.
     unreachable: Vec<SocketAddr>,
     /// Whether the system cuts datagrams of one length out of one long one (UDP segmentation offload).
     cuts: bool,
+}
+
+/// What batches are told to the system in. In those that datagrams are received with it writes how long an address is, and
+/// takes that for the room there is the next time: a socket of the other family must not use the same.
+pub(super) struct Headers(MultiHeaders<SockaddrStorage>);
+
+impl Headers {
+    pub(super) fn new() -> Self {
+        Self(MultiHeaders::preallocate(BATCH, None))
+    }
 }
 
 /// Whether a socket was read empty.
@@ -70,15 +76,7 @@ impl Port {
         token: Token,
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
-        let headers = || MultiHeaders::preallocate(BATCH, None);
-        Ok(Self {
-            socket,
-            address,
-            inbound: headers(),
-            outbound: headers(),
-            unreachable: Vec::new(),
-            cuts: true,
-        })
+        Ok(Self { socket, address, unreachable: Vec::new(), cuts: true })
     }
 
     /// What it is really bound to.
@@ -87,13 +85,13 @@ impl Port {
     }
 
     /// Takes what has come in, up to a batch.
-    pub(super) fn receive(&mut self, arrivals: &mut Arrivals) -> Rest {
+    pub(super) fn receive(&mut self, headers: &mut Headers, arrivals: &mut Arrivals) -> Rest {
         let Arrivals { buffer, taken } = arrivals;
         taken.clear();
         let mut slices: Vec<[IoSliceMut<'_>; 1]> =
             buffer.chunks_mut(LONGEST).map(|chunk| [IoSliceMut::new(chunk)]).collect();
         let flags = MsgFlags::MSG_DONTWAIT;
-        match recvmmsg(self.socket.as_raw_fd(), &mut self.inbound, slices.iter_mut(), flags, None) {
+        match recvmmsg(self.socket.as_raw_fd(), &mut headers.0, slices.iter_mut(), flags, None) {
             Ok(results) => {
                 // Without a sender's address, which UDP always has, nothing could be made of a datagram.
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -114,7 +112,7 @@ impl Port {
 
     /// Sends datagrams in this order, those that are alike as one, and returns how many the system had no room for. One
     /// that cannot be sent for another reason counts as lost on the way, without holding up those behind it.
-    pub(super) fn send(&mut self, departures: &[Departure<'_>]) -> usize {
+    pub(super) fn send(&mut self, headers: &mut Headers, departures: &[Departure<'_>]) -> usize {
         let mut rest = departures;
         while !rest.is_empty() {
             let together = if self.cuts { alike(rest) } else { 1 };
@@ -124,7 +122,7 @@ impl Port {
                 Ok(false) => {
                     let apart = together + self.singles(behind);
                     let (each, behind) = rest.split_at(apart);
-                    match self.send_each(each) {
+                    match self.send_each(headers, each) {
                         0 => rest = behind,
                         lost => return lost + behind.len(),
                     }
@@ -166,11 +164,11 @@ impl Port {
     }
 
     /// Sends each by itself, many with one system call.
-    fn send_each(&mut self, departures: &[Departure<'_>]) -> usize {
+    fn send_each(&mut self, headers: &mut Headers, departures: &[Departure<'_>]) -> usize {
         let mut rest = departures;
         let mut tries = 0;
         while let Some(first) = rest.first() {
-            let done = match self.send_batch(rest) {
+            let done = match self.send_batch(headers, rest) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => return rest.len(),
@@ -217,14 +215,19 @@ impl Port {
         self.unreachable.drain(..)
     }
 
+    /// Whether nobody is to be told of.
+    pub(super) fn has_no_news(&self) -> bool {
+        self.unreachable.is_empty()
+    }
+
     /// How many of the first batch were sent: the error is that of the first one.
-    fn send_batch(&mut self, departures: &[Departure<'_>]) -> nix::Result<usize> {
+    fn send_batch(&self, headers: &mut Headers, departures: &[Departure<'_>]) -> nix::Result<usize> {
         let batch = departures.get(..BATCH).unwrap_or(departures);
         let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|one| [IoSlice::new(one.bytes)]).collect();
         let addresses: Vec<Option<SockaddrStorage>> = batch.iter().map(|one| Some(one.to.into())).collect();
         let no_control: [ControlMessage<'_>; 0] = [];
         let flags = MsgFlags::MSG_DONTWAIT;
-        sendmmsg(self.socket.as_raw_fd(), &mut self.outbound, slices.iter(), &addresses, no_control, flags)
+        sendmmsg(self.socket.as_raw_fd(), &mut headers.0, slices.iter(), &addresses, no_control, flags)
             .map(Iterator::count)
     }
 }
@@ -279,6 +282,8 @@ mod tests {
     struct Station {
         poll: Poll,
         port: Port,
+        inbound: Headers,
+        outbound: Headers,
     }
 
     impl Station {
@@ -287,7 +292,7 @@ mod tests {
             let own = socket.local_addr().expect("an address");
             let poll = Poll::new().expect("a poll");
             let port = Port::new(socket, own, poll.registry(), Token(0)).expect("registered");
-            Self { poll, port }
+            Self { poll, port, inbound: Headers::new(), outbound: Headers::new() }
         }
 
         fn on_loopback() -> Self {
@@ -300,7 +305,7 @@ mod tests {
             for (to, bytes) in datagrams {
                 departures.push((SocketId(0), *to), None, bytes);
             }
-            self.port.send(departures.ordered())
+            self.port.send(&mut self.outbound, departures.ordered())
         }
 
         /// Receives until there are so many.
@@ -311,7 +316,7 @@ mod tests {
                 self.poll.poll(&mut events, Some(Duration::from_secs(10))).expect("polled");
                 assert!(!events.is_empty(), "{} of {count} datagrams came", received.len());
                 loop {
-                    let rest = self.port.receive(arrivals);
+                    let rest = self.port.receive(&mut self.inbound, arrivals);
                     received.extend(arrivals.datagrams().map(|(from, bytes)| (from, bytes.to_vec())));
                     if rest == Rest::Nothing {
                         break;
@@ -347,7 +352,7 @@ mod tests {
                     text.as_bytes(),
                 );
             }
-            assert_eq!(from.port.send(departures.ordered()), 0);
+            assert_eq!(from.port.send(&mut from.outbound, departures.ordered()), 0);
             assert!(from.port.cuts, "the system cuts them");
             let mut received = to.receive(&mut Arrivals::new(), texts.len());
             received.sort_by_key(|(_, bytes)| bytes[..3].to_vec());
@@ -367,7 +372,7 @@ mod tests {
         for call in 0..3 {
             departures.push((SocketId(0), to.port.address()), Some(Sequence(call)), b"I am");
         }
-        assert_eq!(from.port.send(departures.ordered()), 0);
+        assert_eq!(from.port.send(&mut from.outbound, departures.ordered()), 0);
         let expected = vec![(from.port.address(), b"I am".to_vec()); 3];
         assert_eq!(to.receive(&mut Arrivals::new(), 3), expected);
     }

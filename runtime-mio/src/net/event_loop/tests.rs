@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use cordboard_core::io::{Close, Reason};
+use cordboard_core::io::{Close, Outbox, Reason};
 
 use super::*;
 
@@ -156,7 +156,7 @@ impl Running {
         let streams = bound.stream_addresses().to_vec();
         let thread = std::thread::spawn(move || {
             let mut event_loop = EventLoop::new(bound).expect("a loop");
-            let mut echo = Echo {
+            let echo = Echo {
                 seen: sender.clone(),
                 wake: Wake::Idle,
                 busy: 0,
@@ -164,7 +164,7 @@ impl Running {
                 gate: opened,
             };
             let mut host = Pulsing { seen: sender, interval, passed: 0 };
-            event_loop.run(&mut echo, &mut host, Vec::new()).expect("it runs");
+            event_loop.run(echo, &mut host, Vec::new()).expect("it runs");
             host.passed
         });
         let running = Self { datagrams, streams, seen, gate, thread: Some(thread) };
@@ -428,7 +428,7 @@ fn the_machine_is_called_when_its_wake_says_and_not_in_between() {
 #[test]
 fn the_loop_never_waits_less_than_the_wake_says() {
     let bound = Bound::new(&[], &[]).expect("nothing to bind");
-    let mut event_loop = EventLoop::new(bound).expect("a loop");
+    let mut event_loop: EventLoop<Echo> = EventLoop::new(bound).expect("a loop");
     assert_eq!(event_loop.timeout(Wake::Idle), None);
     for micros in [10_000_001, 10_000_499, 10_000_999] {
         let timeout = event_loop.timeout(Wake::At(Tick::from_micros(micros), Reason::Call));

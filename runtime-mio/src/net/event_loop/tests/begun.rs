@@ -70,8 +70,8 @@ impl Stage {
             let mut event_loop = EventLoop::new(bound).expect("a loop");
             let (seen, _unseen) = channel();
             let mut host = Pulsing { seen, interval: None, passed: 0 };
-            let mut puppet = Puppet { told: tells, orders: ordered };
-            event_loop.run(&mut puppet, &mut host, Vec::new()).expect("it runs");
+            let puppet = Puppet { told: tells, orders: ordered };
+            event_loop.run(puppet, &mut host, Vec::new()).expect("it runs");
         });
         Self { sockets, orders, told, prompter: speaker(), thread: Some(thread) }
     }
