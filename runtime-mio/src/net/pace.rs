@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// So many datagrams are to be taken at once under load: each turn, each system call and each wake-up of a peer serves more
 /// of them. More would save little more.
-const WANTED: u32 = 32;
+const WANTED: u32 = 64;
 /// Nobody waits longer for others. It is little against the 500 ms after which a phone says the same again.
-const LONGEST: Duration = Duration::from_micros(600);
+const LONGEST: Duration = Duration::from_millis(1);
 /// So many at least have to be expected in that time for the waiting to be worth its own cost.
 const WORTH: u32 = 4;
 /// Over so long what comes in is counted.
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_more_comes_the_shorter_datagrams_wait_for_others() {
-        assert_eq!(gathering(80, 1_000), Some(Duration::from_micros(400)));
-        assert_eq!(gathering(100, 1_000), Some(Duration::from_micros(320)));
+        assert_eq!(gathering(80, 1_000), Some(Duration::from_micros(800)));
+        assert_eq!(gathering(200, 1_000), Some(Duration::from_micros(320)));
         assert_eq!(gathering(8, 1_000), Some(LONGEST));
         assert_eq!(gathering(3, 1_000), None, "who would come meanwhile is not worth it");
         assert_eq!(gathering(0, 1_000), None);
