@@ -161,7 +161,7 @@ pub fn log_in(authorization: &str, users: &Directory, realm: &str) -> Result<Str
     };
     let mut gate = Gate::new(policy, &mut Random::new(&SEED, Consumer::Nonces), WorkerId(0));
     match gate.judge(Tick::ZERO, &attempt, users) {
-        Verdict::Known(user, _) => Ok(user),
+        Verdict::Known(user, _) => Ok(user.to_string()),
         Verdict::Ask(challenges) | Verdict::Failed(challenges, _) => Err(challenges),
         Verdict::Wait(_) | Verdict::Unreadable => Err(Vec::new()),
     }

@@ -21,7 +21,7 @@ pub(crate) use connection::{Connection, Next, OwnedRequest, Request};
 pub(crate) use date::{Civil, Dates};
 pub(crate) use head::{Fields, Head};
 pub(crate) use refusal::Refusal;
-pub(crate) use response::{Persistence, Response, phrase};
+pub(crate) use response::{Header, Persistence, Response, phrase};
 
 /// The header fields that any request may have, whatever is configured: the size of the parser's table.
 pub(crate) const MAX_HEADERS: usize = 256;

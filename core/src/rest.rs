@@ -134,7 +134,8 @@ impl<'a> Asked<'a> {
         if target.as_ref() == Some(&pair.called) {
             return Err(Error::BadParameter { name: "target", why: "is the called party itself" });
         }
-        let agent = self.caller.placing(parameters.agent.as_deref(), &pair.written, self.names())?;
+        let calling = (&*pair.written, &pair.calling);
+        let agent = self.caller.placing(parameters.agent.as_deref(), calling, self.names())?;
         let defaults = &self.config.calls;
         let mut placing = Placing {
             connecting: match parameters.method {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 /// What is wrong with a value.
@@ -17,8 +18,13 @@ pub(crate) struct Parameters<'a> {
     pairs: Vec<(&'a str, Cow<'a, str>)>,
 }
 
+/// The challenges or credentials of one value: nearly always one.
+pub(crate) type All<'a> = SmallVec<[Parameters<'a>; 1]>;
+
 /// No scheme has more.
 const MAX_PARAMETERS: usize = 32;
+/// With so many nothing is moved: what Digest has with `qop` and all that is optional.
+const USUAL_PARAMETERS: usize = 12;
 
 impl<'a> Parameters<'a> {
     /// The value of a parameter, its quotes and escapes resolved.
@@ -27,24 +33,23 @@ impl<'a> Parameters<'a> {
     }
 
     /// Reads all challenges or credentials in a value. A parameter that is there twice is refused.
-    pub(crate) fn read_all(value: &'a str) -> Result<Vec<Self>, Unreadable> {
-        let mut all: Vec<Self> = Vec::new();
+    pub(crate) fn read_all(value: &'a str) -> Result<All<'a>, Unreadable> {
+        let mut all = All::new();
         let mut rest = value;
         loop {
-            rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ',']);
+            rest = behind_any(rest, |byte| is_lws(byte) || byte == b',');
             if rest.is_empty() {
                 return if all.is_empty() { Err(Unreadable) } else { Ok(all) };
             }
             let (word, behind) = token(rest)?;
-            let after = behind.trim_start_matches(LWS);
-            match after.strip_prefix('=') {
+            match behind_any(behind, is_lws).strip_prefix('=') {
                 Some(value) if !all.is_empty() => {
-                    let (value, behind) = parameter_value(value.trim_start_matches(LWS))?;
+                    let (value, behind) = parameter_value(behind_any(value, is_lws))?;
                     all.last_mut().ok_or(Unreadable)?.add(word, value)?;
                     rest = behind;
                 }
                 _ => {
-                    all.push(Self { scheme: word, pairs: Vec::new() });
+                    all.push(Self { scheme: word, pairs: Vec::with_capacity(USUAL_PARAMETERS) });
                     rest = behind;
                 }
             }
@@ -60,56 +65,71 @@ impl<'a> Parameters<'a> {
     }
 }
 
-const LWS: [char; 4] = [' ', '\t', '\r', '\n'];
+fn is_lws(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// What follows the bytes at the beginning that are such.
+fn behind_any(text: &str, is_it: impl Fn(u8) -> bool) -> &str {
+    let start = text.bytes().position(|byte| !is_it(byte)).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
+}
 
 fn token(text: &str) -> Result<(&str, &str), Unreadable> {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
-    if end == 0 {
+    let is_token = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    };
+    let rest = behind_any(text, is_token);
+    let length = text.len() - rest.len();
+    if length == 0 {
         return Err(Unreadable);
     }
-    text.split_at_checked(end).ok_or(Unreadable)
+    text.split_at_checked(length).ok_or(Unreadable)
 }
 
 fn parameter_value(text: &str) -> Result<(Cow<'_, str>, &str), Unreadable> {
     let Some(inside) = text.strip_prefix('"') else {
-        let end = text.find([' ', '\t', '\r', '\n', ',']).unwrap_or(text.len());
-        let (value, rest) = text.split_at_checked(end).ok_or(Unreadable)?;
+        let rest = behind_any(text, |byte| !is_lws(byte) && byte != b',');
+        let value = text.get(..text.len() - rest.len()).ok_or(Unreadable)?;
         return Ok((Cow::Borrowed(value), rest));
     };
     let mut value = String::new();
     let mut from = 0;
-    let mut bytes = inside.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => {
-                let tail = inside.get(from..at).ok_or(Unreadable)?;
-                let rest = inside.get(at + 1..).ok_or(Unreadable)?;
-                if value.is_empty() {
-                    return Ok((Cow::Borrowed(tail), rest));
-                }
-                value.push_str(tail);
-                return Ok((Cow::Owned(value), rest));
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', inside.as_bytes().get(at..).unwrap_or_default())
+            .ok_or(Unreadable)?;
+        let piece = inside.get(from..at).ok_or(Unreadable)?;
+        if inside.as_bytes().get(at) == Some(&b'"') {
+            let rest = inside.get(at + 1..).ok_or(Unreadable)?;
+            if value.is_empty() {
+                return Ok((Cow::Borrowed(piece), rest));
             }
-            b'\\' => {
-                value.push_str(inside.get(from..at).ok_or(Unreadable)?);
-                from = at + 1;
-                bytes.next();
-            }
-            _ => {}
+            value.push_str(piece);
+            return Ok((Cow::Owned(value), rest));
         }
+        // Whatever is escaped stands for itself.
+        value.push_str(piece);
+        from = at + 1;
+        at += 2;
     }
-    Err(Unreadable)
 }
 
 /// Appends a value in quotes, with what must be escaped escaped.
 pub(crate) fn push_quoted(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
-    for byte in value.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\r' | b'\n' | 0 => out.push(b' '),
-            byte => out.push(byte),
+    let is_plain = |byte: u8| !matches!(byte, b'"' | b'\\' | b'\r' | b'\n' | 0);
+    // Looked at all together, which is quicker than to stop at the first.
+    if value.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        for byte in value.bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                b'\r' | b'\n' | 0 => out.push(b' '),
+                byte => out.push(byte),
+            }
         }
     }
     out.push(b'"');

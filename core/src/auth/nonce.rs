@@ -54,7 +54,8 @@ struct Used {
 /// Issues nonces and watches their counts.
 #[derive(Debug)]
 pub(crate) struct Nonces {
-    key: [u8; 32],
+    /// The MAC that the key begins: what has to be hashed of the key alone is hashed once.
+    mac: Hmac<Sha256>,
     lifetime: Duration,
     issued: u64,
     worker: WorkerId,
@@ -72,7 +73,7 @@ impl Nonces {
     pub(crate) fn new(random: &mut Random, lifetime: Duration, worker: WorkerId) -> Self {
         let hasher = Keyed::new(random);
         Self {
-            key: random.bytes(),
+            mac: keyed(random.bytes()),
             lifetime,
             issued: 0,
             worker,
@@ -165,15 +166,11 @@ impl Nonces {
     }
 
     fn mac(&self, nonce: Nonce, listener: ListenerId) -> [u8; MAC_LENGTH] {
-        let mut short = [0; MAC_LENGTH];
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) {
-            mac.update(&nonce.bytes());
-            mac.update(&listener.0.to_be_bytes());
-            for (to, from) in short.iter_mut().zip(mac.finalize().into_bytes()) {
-                *to = from;
-            }
-        }
-        short
+        let mut mac = self.mac.clone();
+        mac.update(&nonce.bytes());
+        mac.update(&listener.0.to_be_bytes());
+        let whole = mac.finalize().into_bytes();
+        whole.first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -200,13 +197,31 @@ impl Nonce {
 }
 
 fn read(text: &str) -> Option<(Nonce, [u8; MAC_LENGTH])> {
-    if text.len() != LENGTH * 2 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
+    let digits: &[u8; LENGTH * 2] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; LENGTH];
+    for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks().0) {
+        *byte = half(*high)? << 4 | half(*low)?;
     }
-    let (nonce, mac) = text.split_at_checked(32)?;
-    let bits = u128::from_str_radix(nonce, 16).ok()?;
-    let mac = u128::from_str_radix(mac, 16).ok()?.to_be_bytes();
-    Some((Nonce { issued: (bits >> 64) as u64, number: bits as u64 }, mac))
+    let ([issued, number], mac) = (bytes.as_chunks::<8>().0.first_chunk()?, bytes.last_chunk()?);
+    Some((Nonce { issued: u64::from_be_bytes(*issued), number: u64::from_be_bytes(*number) }, *mac))
+}
+
+fn half(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The MAC of this key, which is filled up to a block of the hash (RFC 2104 §2).
+fn keyed(key: [u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    if let Some(front) = block.first_chunk_mut() {
+        *front = key;
+    }
+    Hmac::new(&block.into())
 }
 
 #[cfg(test)]

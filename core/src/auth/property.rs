@@ -166,6 +166,6 @@ proptest! {
             algorithm.name()
         );
         let verdict = judge(Some(&line));
-        prop_assert_eq!(matches!(&verdict, Verdict::Known(user, _) if *user == name), spoil.is_none(), "{} {:?}", line, verdict);
+        prop_assert_eq!(matches!(&verdict, Verdict::Known(user, _) if **user == *name), spoil.is_none(), "{} {:?}", line, verdict);
     }
 }

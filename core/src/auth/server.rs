@@ -1,6 +1,7 @@
 //! Who may call over HTTP (RFC 7616, RFC 7617): checks credentials, asks for them, slows down who fails.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -51,7 +52,7 @@ pub(crate) struct Attempt<'a> {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// This user it is; the text is the `Authentication-Info` of the answer, if one is due.
-    Known(String, Option<String>),
+    Known(Arc<str>, Option<String>),
     /// Credentials are missing, wrong or stale: the values of the `WWW-Authenticate` lines.
     Ask(Vec<String>),
     /// As `Ask`, and the failure is worth a line in the log: the name that was claimed.
@@ -79,7 +80,7 @@ enum Refusal {
 }
 
 struct Accepted {
-    user: String,
+    user: Arc<str>,
     info: Option<String>,
 }
 
@@ -177,7 +178,7 @@ impl Gate {
                 || Some(Algorithm::Md5.ha1(name, &self.policy.realm, pin) == *stored.get(Algorithm::Md5)?),
             );
         match user {
-            Some(user) if claimed == Some(true) => Ok(Accepted { user: user.name().to_owned(), info: None }),
+            Some(user) if claimed == Some(true) => Ok(Accepted { user: user.agent(), info: None }),
             _ => Err(Refusal::Failed),
         }
     }
@@ -216,7 +217,7 @@ impl Gate {
             return Err(Refusal::Stale);
         }
         let info = self.info(now, attempt, &claim, user, ageing);
-        Ok(Accepted { user: user.name().to_owned(), info })
+        Ok(Accepted { user: user.agent(), info })
     }
 
     /// `Authentication-Info` (RFC 7616 §3.5); its `rspauth` never covers a body, which is not written yet.
@@ -230,14 +231,23 @@ impl Gate {
     ) -> Option<String> {
         let ha1 = user.pin().get(claim.algorithm)?;
         let next = ageing.then(|| self.nonces.issue(now, attempt.listener));
-        let next = next.map(|next| format!(", nextnonce=\"{next}\"")).unwrap_or_default();
         let Some(count) = claim.count else {
-            return (!next.is_empty()).then(|| next.trim_start_matches(", ").to_owned());
+            return next.map(|next| format!("nextnonce=\"{next}\""));
         };
         let covered = Count { qop: Qop::Auth, ..count };
         let rspauth = response(claim.algorithm, ha1, claim.nonce, Some(covered), ("", claim.uri, b""));
-        let cnonce = quoted(count.cnonce);
-        Some(format!("qop=auth, rspauth=\"{}\", cnonce={cnonce}, nc={}{next}", rspauth.as_str(), count.nc))
+        let mut info = Vec::with_capacity(256);
+        info.extend_from_slice(b"qop=auth, rspauth=");
+        push_quoted(&mut info, rspauth.as_str());
+        info.extend_from_slice(b", cnonce=");
+        push_quoted(&mut info, count.cnonce);
+        info.extend_from_slice(b", nc=");
+        info.extend_from_slice(count.nc.as_bytes());
+        if let Some(next) = next {
+            info.extend_from_slice(b", nextnonce=");
+            push_quoted(&mut info, &next);
+        }
+        String::from_utf8(info).ok()
     }
 }
 
@@ -329,7 +339,7 @@ fn same_target(claimed: &str, target: &str) -> bool {
         }
         rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
     }
-    origin(claimed) == origin(target)
+    claimed == target || origin(claimed) == origin(target)
 }
 
 fn quoted(value: &str) -> String {

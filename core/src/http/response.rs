@@ -1,5 +1,7 @@
 //! Responses (RFC 9112 §4, §6; RFC 9110 §15).
 
+use std::borrow::Cow;
+
 /// Whether a connection goes on after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
@@ -9,13 +11,16 @@ pub(crate) enum Persistence {
     Close,
 }
 
+/// The name of a header field, and its value.
+pub(crate) type Header = (&'static str, Cow<'static, str>);
+
 /// What is answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Response<'a> {
     /// The status code.
     pub(crate) status: u16,
     /// Header fields, but those that the connection itself decides: Date, Content-Length, Connection.
-    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) headers: &'a [Header],
     /// The body. For HEAD it is the one that GET would have; 204 and 304 are sent without.
     pub(crate) body: &'a [u8],
 }
@@ -65,10 +70,12 @@ impl Response<'_> {
 }
 
 fn write_value(value: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(value.as_bytes());
-    for byte in out.iter_mut().skip(start).filter(|byte| byte.is_ascii_control() && **byte != b'\t') {
-        *byte = b' ';
+    let is_barred = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+    // Looked at all together, which is quicker than to stop at the first.
+    if value.bytes().fold(false, |found, byte| found | is_barred(byte)) {
+        out.extend(value.bytes().map(|byte| if is_barred(byte) { b' ' } else { byte }));
+    } else {
+        out.extend_from_slice(value.as_bytes());
     }
 }
 
@@ -106,7 +113,7 @@ mod tests {
 
     const PLAIN: Frame = Frame { persistence: Persistence::KeepAlive, head_only: false, old: false };
 
-    fn written(status: u16, headers: &[(&'static str, String)], body: &str, frame: Frame) -> String {
+    fn written(status: u16, headers: &[Header], body: &str, frame: Frame) -> String {
         let mut out = Vec::new();
         Response { status, headers, body: body.as_bytes() }.write("(date)", frame, &mut out);
         String::from_utf8(out).unwrap()
@@ -114,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_response_has_date_fields_length_and_body() {
-        let headers = [("Location", "/calls/1".to_owned()), ("Allow", "GET".to_owned())];
+        let headers = [("Location", "/calls/1".into()), ("Allow", "GET".into())];
         assert_eq!(
             written(200, &headers, "abc", PLAIN),
             "HTTP/1.1 200 OK\r\nDate: (date)\r\nLocation: /calls/1\r\nAllow: GET\r\nContent-Length: 3\r\n\r\nabc"
@@ -147,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_value_cannot_end_its_line() {
-        let headers = [("Cordboard-Ignored", "a\r\nSet-Cookie: b\0\u{7f}\té".to_owned())];
+        let headers = [("Cordboard-Ignored", "a\r\nSet-Cookie: b\0\u{7f}\té".into())];
         assert!(
             written(200, &headers, "", PLAIN).contains("\r\nCordboard-Ignored: a  Set-Cookie: b  \té\r\n")
         );

@@ -13,7 +13,7 @@ pub(crate) enum Caller {
     /// A trusted host over HTTPS: it may act for every user there is, but not for others.
     Trusted,
     /// The user of this name has logged in.
-    User(String),
+    User(Arc<str>),
 }
 
 impl Caller {
@@ -25,15 +25,25 @@ impl Caller {
         }
     }
 
-    /// The agent of a call to be placed: the one named, or else the calling user.
+    /// The agent of a call to be placed: the one named, or else the calling user, given as written and as the party that
+    /// this means.
     pub(super) fn placing(
         &self,
         named: Option<&str>,
-        calling: &str,
+        (written, calling): (&str, &Party),
         names: Names<'_>,
     ) -> Result<Agent, Error> {
-        let text = named.unwrap_or(calling);
-        agent(self.user(text, names)?, names)
+        let user = self.user(named.unwrap_or(written), names)?;
+        let party = match named {
+            Some(_) => names.party("agent", user.name())?,
+            None => calling.clone(),
+        };
+        Ok(Agent {
+            name: user.agent(),
+            display: user.display_name().into(),
+            party,
+            credentials: user.credentials(),
+        })
     }
 
     /// The agent's name of a call to be shown or ended: for whoever has logged in their own; for a trusted
@@ -45,11 +55,11 @@ impl Caller {
         names: Names<'_>,
     ) -> Result<Arc<str>, Error> {
         match (self, named) {
-            (Caller::User(principal), _) => Ok(principal.as_str().into()),
-            (Caller::Trusted, Some(text)) => Ok(self.user(text, names)?.name().into()),
+            (Caller::User(principal), _) => Ok(principal.clone()),
+            (Caller::Trusted, Some(text)) => Ok(self.user(text, names)?.agent()),
             // Somebody who is no user has placed no call: this name then finds none.
             (Caller::Trusted, None) => {
-                Ok(names.user(calling.text()).map_or(calling.text(), User::name).into())
+                Ok(names.user(calling.text()).map_or_else(|| calling.text().into(), User::agent))
             }
         }
     }
@@ -69,19 +79,10 @@ impl Caller {
             }
             // The same whether that agent exists or not: that is nothing for everybody to find out.
             (Caller::User(principal), _) => {
-                Err(Error::NotYourAgent { principal: principal.clone(), agent: text.to_owned() })
+                Err(Error::NotYourAgent { principal: principal.to_string(), agent: text.to_owned() })
             }
         }
     }
-}
-
-fn agent(user: &User, names: Names<'_>) -> Result<Agent, Error> {
-    Ok(Agent {
-        name: user.agent(),
-        display: user.display_name().into(),
-        party: names.party("agent", user.name())?,
-        credentials: user.credentials(),
-    })
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ mod tests {
     }
 
     fn caller(name: &str) -> Caller {
-        if name == "trusted" { Caller::Trusted } else { Caller::User(name.to_owned()) }
+        if name == "trusted" { Caller::Trusted } else { Caller::User(name.into()) }
     }
 
     #[test]
@@ -122,7 +123,8 @@ mod tests {
             ("robot", Some("user2"), "user1", Ok("user2")),
             ("robot", Some("nobody"), "user1", Err(403)),
         ] {
-            let found = caller(who).placing(named, calling, names);
+            let party = names.party("callingUser", calling).unwrap();
+            let found = caller(who).placing(named, (calling, &party), names);
             let found = found.as_ref().map(|agent| &*agent.name).map_err(Error::status);
             assert_eq!(found, result, "{who} {named:?} {calling}");
         }
@@ -132,9 +134,13 @@ mod tests {
     fn an_agent_comes_with_what_the_call_needs_of_it() {
         let directory = directory();
         let names = Names { directory: &directory, domain: "example.com" };
-        let one = Caller::Trusted.placing(None, "201", names).unwrap();
+        let placing = |calling| {
+            let party = names.party("callingUser", calling).unwrap();
+            Caller::Trusted.placing(None, (calling, &party), names).unwrap()
+        };
+        let one = placing("201");
         assert_eq!((&*one.display, one.party.text(), one.credentials), ("One", "user1@example.com", None));
-        let two = Caller::Trusted.placing(None, "user2", names).unwrap();
+        let two = placing("user2");
         assert_eq!(two.credentials.map(|credentials| credentials.username.clone()).as_deref(), Some("u2"));
     }
 
@@ -177,7 +183,9 @@ mod tests {
         let directory = directory();
         let names = Names { directory: &directory, domain: "example.com" };
         let said = |agent: &str| {
-            caller("user1").placing(Some(agent), "user1", names).unwrap_err().to_string().replace(agent, "?")
+            let party = names.party("callingUser", "user1").unwrap();
+            let error = caller("user1").placing(Some(agent), ("user1", &party), names).unwrap_err();
+            error.to_string().replace(agent, "?")
         };
         assert_eq!(said("user2"), said("nobody"));
     }

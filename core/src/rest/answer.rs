@@ -1,6 +1,9 @@
 //! What goes back to the client: status, header fields and body.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
 
 use super::accept::Format;
 use super::error::Error;
@@ -8,13 +11,13 @@ use super::parameters::Ignored;
 use super::{json, xml};
 use crate::Epoch;
 use crate::call::progress::Progress;
-use crate::http::{Response, phrase};
+use crate::http::{Header, Response, phrase};
 
 /// An answer, before the connection adds what is its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     status: u16,
-    headers: Vec<(&'static str, String)>,
+    headers: SmallVec<[Header; 2]>,
     body: Vec<u8>,
 }
 
@@ -39,7 +42,7 @@ impl Answer {
     }
 
     fn with_body(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, headers: vec![("Content-Type", media_type.to_owned())], body }
+        Self { status, headers: smallvec![("Content-Type", media_type.into())], body }
     }
 
     fn with_json(status: u16, media_type: &'static str, value: &impl Serialize) -> Self {
@@ -51,8 +54,8 @@ impl Answer {
 
     /// Adds a header field.
     #[must_use]
-    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -78,7 +81,7 @@ impl Show {
             Format::Xml => Answer::empty(200),
             Format::Json => self.json(call),
         };
-        let answer = answer.with("Location", format!("/calls/{}", call.id.text()));
+        let answer = answer.with("Location", ["/calls/", call.id.text().as_str()].concat());
         if ignored.is_empty() { answer } else { answer.with("Cordboard-Ignored", ignored.to_string()) }
     }
 
@@ -120,7 +123,7 @@ impl Show {
 
     /// The methods that a path takes.
     pub(crate) fn options(self, allow: &'static str) -> Answer {
-        Answer::empty(204).with("Allow", allow.to_owned())
+        Answer::empty(204).with("Allow", allow)
     }
 
     /// An error.
@@ -147,7 +150,7 @@ impl Show {
 
 /// The next one to ask may get another answer (RFC 9111 §5.2.2.5).
 fn fresh(answer: Answer) -> Answer {
-    answer.with("Cache-Control", "no-store".to_owned())
+    answer.with("Cache-Control", "no-store")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::call::order::{PartyFault, Refusal};
+use crate::http::Header;
 use crate::http::form::FormFault;
 
 /// Why a request is not carried out.
@@ -116,18 +117,20 @@ impl Error {
     }
 
     /// Appends the header fields that go with the status.
-    pub(super) fn headers(&self, headers: &mut Vec<(&'static str, String)>) {
+    pub(super) fn headers(&self, headers: &mut impl Extend<Header>) {
         match self {
             Error::NotLoggedIn(challenges) => {
-                headers.extend(challenges.iter().map(|challenge| ("WWW-Authenticate", challenge.clone())));
+                headers.extend(
+                    challenges.iter().map(|challenge| ("WWW-Authenticate", challenge.clone().into())),
+                );
             }
-            Error::MethodNotAllowed(allow) => headers.push(("Allow", (*allow).to_owned())),
+            Error::MethodNotAllowed(allow) => headers.extend([("Allow", (*allow).into())]),
             // RFC 9110 §15.5.16
-            Error::MediaType => headers.push(("Accept", "application/x-www-form-urlencoded".to_owned())),
+            Error::MediaType => headers.extend([("Accept", "application/x-www-form-urlencoded".into())]),
             _ => {}
         }
         if let Some(seconds) = self.retry_after() {
-            headers.push(("Retry-After", seconds.to_string()));
+            headers.extend([("Retry-After", seconds.to_string().into())]);
         }
     }
 

@@ -27,7 +27,7 @@ fn config() -> Config {
 }
 
 fn caller(name: &str) -> Caller {
-    if name == "trusted" { Caller::Trusted } else { Caller::User(name.to_owned()) }
+    if name == "trusted" { Caller::Trusted } else { Caller::User(name.into()) }
 }
 
 /// What a request of these bytes asks, if `who` sends it.

@@ -80,7 +80,7 @@ fn each_algorithm_and_quality_logs_in() {
         for qop in [None, Some(Qop::Auth), Some(Qop::AuthInt)] {
             let nonce = world.nonce();
             let verdict = world.login(Login { algorithm, qop, ..GOOD }, &nonce);
-            assert!(matches!(&verdict, Verdict::Known(name, _) if name == GOOD.user), "{verdict:?}");
+            assert!(matches!(&verdict, Verdict::Known(name, _) if **name == *GOOD.user), "{verdict:?}");
         }
     }
 }

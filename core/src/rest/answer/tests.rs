@@ -6,7 +6,7 @@ const XML_SHOW: Show = Show { format: Format::Xml, epoch: Epoch::from_unix_milli
 const JSON_SHOW: Show = Show { format: Format::Json, epoch: Epoch::from_unix_millis(0) };
 
 fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
 }
 
 fn value(answer: &Answer) -> serde_json::Value {
