@@ -219,25 +219,25 @@ impl Controller {
 
     /// Does what is due, and says when to be called again.
     fn settle(&mut self, now: Tick, outbox: &mut Outbox) -> Wake {
-        if self.due(now) {
+        let mut deadline = self.deadline();
+        let due = matches!(deadline, Wake::At(at, _) if at <= now);
+        if due {
             self.core.calls.timeout(now, outbox);
             self.streams.timeout(now, &mut self.core, outbox);
             self.core.gate.expire(now);
             self.core.overload.timeout(now, outbox);
         }
-        self.core.calls.settle(now, outbox);
+        if self.core.calls.settle(now, outbox) || due {
+            deadline = self.deadline();
+        }
         if self.drain == Drain::Wanted && self.core.calls.is_quiet() {
             self.drain = Drain::Done;
             outbox.drained();
         }
-        match self.deadline() {
+        match deadline {
             Wake::At(at, _) if at <= now => Wake::At(now, Reason::MoreWork),
             wake => wake,
         }
-    }
-
-    fn due(&self, now: Tick) -> bool {
-        matches!(self.deadline(), Wake::At(at, _) if at <= now)
     }
 
     fn deadline(&self) -> Wake {

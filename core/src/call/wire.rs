@@ -196,8 +196,9 @@ impl Calls {
         self.endpoint.transactions.with_resolver(now, outbox, act);
     }
 
-    /// Does what follows from what happened to the ways of requests.
-    pub(crate) fn settle(&mut self, now: Tick, outbox: &mut Outbox) {
+    /// Does what follows from what happened to the ways of requests; whether anything did.
+    pub(crate) fn settle(&mut self, now: Tick, outbox: &mut Outbox) -> bool {
+        let mut happened = false;
         loop {
             let broken = self.streams().map(Streams::take_broken).unwrap_or_default();
             for id in &broken {
@@ -205,8 +206,9 @@ impl Calls {
             }
             let told = self.endpoint.transactions.take_told();
             if told.is_empty() && broken.is_empty() {
-                return;
+                return happened;
             }
+            happened = true;
             for event in told {
                 self.expired(now, event, outbox);
             }

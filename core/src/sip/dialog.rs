@@ -147,8 +147,11 @@ impl Dialog {
 
     fn first_route(&self) -> Option<NameAddr<'_>> {
         let routes = self.piece(Piece::Routes);
+        if routes.is_empty() {
+            return None;
+        }
         let first = routes.split_once(", ").map_or(routes, |(first, _)| first);
-        if first.is_empty() { None } else { NameAddr::parse(first).ok() }
+        NameAddr::parse(first).ok()
     }
 
     /// A fresh sequence number for a request of ours.

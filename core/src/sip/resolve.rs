@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use crate::Tick;
@@ -123,6 +124,9 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
 }
 
+/// Servers in the order in which they are tried: of an address, which asks nobody, it is one.
+pub(crate) type Targets = SmallVec<[Target; 1]>;
+
 /// Address families that we can send by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Families {
@@ -146,7 +150,7 @@ pub(crate) struct LookupId(u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Located {
     /// It is known: these servers, at least one, in the order in which they are to be tried.
-    Now(Vec<Target>),
+    Now(Targets),
     /// Name servers are asked; [`Resolver::take_finished`] tells what they said.
     Later(LookupId),
     /// It leads nowhere.
@@ -197,7 +201,7 @@ pub(crate) struct Resolver {
     asking: Asking,
     lookups: BTreeMap<LookupId, Lookup>,
     minted: u64,
-    finished: Vec<(LookupId, Result<Vec<Target>, Unresolved>)>,
+    finished: Vec<(LookupId, Result<Targets, Unresolved>)>,
 }
 
 impl Resolver {
@@ -252,7 +256,7 @@ impl Resolver {
         }
         let transport = hop.default_transport();
         let port = hop.port.unwrap_or(default_port(transport));
-        Located::Now(vec![Target { transport, address: SocketAddr::new(address, port) }])
+        Located::Now(smallvec![Target { transport, address: SocketAddr::new(address, port) }])
     }
 
     /// Nobody waits for this lookup any more.
@@ -262,7 +266,7 @@ impl Resolver {
     }
 
     /// The next lookup that is over. To be asked until there is none after every other verb.
-    pub(crate) fn take_finished(&mut self) -> Option<(LookupId, Result<Vec<Target>, Unresolved>)> {
+    pub(crate) fn take_finished(&mut self) -> Option<(LookupId, Result<Targets, Unresolved>)> {
         if self.finished.is_empty() { None } else { Some(self.finished.remove(0)) }
     }
 
@@ -272,7 +276,7 @@ impl Resolver {
         now: Tick,
         id: LookupId,
         outbox: &mut Outbox,
-    ) -> Option<Result<Vec<Target>, Unresolved>> {
+    ) -> Option<Result<Targets, Unresolved>> {
         let lookup = self.lookups.get_mut(&id)?;
         let names = self.names.as_ref()?;
         let known = Known {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::cache::{Answer, Cache, Kind, Pointer, Question, Server};
-use super::{Families, Hop, HopHost, Names, Target, Unresolved, default_port};
+use super::{Families, Hop, HopHost, Names, Target, Targets, Unresolved, default_port};
 use crate::Tick;
 use crate::config::SipTransport;
 
@@ -29,7 +29,7 @@ pub(super) struct Known<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Walk {
     /// To these servers.
-    Done(Vec<Target>),
+    Done(Targets),
     /// Nowhere.
     Failed(Unresolved),
     /// These have to be answered first.
@@ -39,7 +39,7 @@ pub(super) enum Walk {
 /// What was gathered on the way.
 #[derive(Default)]
 struct Found {
-    targets: Vec<Target>,
+    targets: Targets,
     needs: Vec<Question>,
     silence: bool,
     /// There are addresses, but of a family that we do not have.

@@ -15,11 +15,9 @@ impl Branch {
     /// The branch of the transaction with this identifier.
     pub(crate) fn of(ident: Ident) -> Self {
         let mut text = [0; LENGTH];
-        let digits = ident.text();
-        let bytes = MAGIC.iter().chain(digits.as_str().as_bytes());
-        for (to, from) in text.iter_mut().zip(bytes) {
-            *to = *from;
-        }
+        let (magic, digits) = text.split_at_mut(MAGIC.len());
+        magic.copy_from_slice(MAGIC);
+        digits.copy_from_slice(ident.text().as_str().as_bytes());
         Self(text)
     }
 

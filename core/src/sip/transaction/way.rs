@@ -13,7 +13,7 @@ use crate::ident::{Ident, Key};
 use crate::io::{ConnectionId, Outbox};
 use crate::report::Report;
 use crate::sip::message::{Method, Status};
-use crate::sip::resolve::{Hop, HopHost, Located, LookupId, Target, Unresolved};
+use crate::sip::resolve::{Hop, HopHost, Located, LookupId, Target, Targets, Unresolved};
 use crate::sip::transport::{Flow, Wire};
 use crate::time::wheel::{TimerKey, Wheel};
 use crate::tls::TlsHost;
@@ -33,7 +33,7 @@ pub(super) struct Way {
     fallback: Option<Flow>,
     target: Option<Target>,
     /// Servers that are still untried, the next one last.
-    others: Vec<Target>,
+    others: Targets,
     /// Whom a server's certificate has to be for.
     host: Option<TlsHost>,
     strikes: u8,
@@ -178,7 +178,7 @@ impl Transactions {
         &mut self,
         now: Tick,
         key: Key<Client>,
-        (mut way, mut targets): (Way, Vec<Target>),
+        (mut way, mut targets): (Way, Targets),
         outbox: &mut Outbox,
     ) {
         if targets.len() > 1 {
