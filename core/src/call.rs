@@ -34,7 +34,8 @@ use crate::config::Config;
 use crate::ident::{Ident, Key, Table};
 use crate::io::{Outbox, Reason, Sequence, Wake, Worker};
 use crate::random::{Consumer, Random, Seed};
-use crate::report::Report;
+use crate::report::{CallEnded, Report};
+use crate::sip::message::Status;
 use crate::sip::resolve::{Families, Resolver};
 use crate::sip::transaction::{Timers, TransactionEvent, Transactions};
 use crate::sip::transport::{Locals, Streams, Transport};
@@ -163,8 +164,7 @@ impl Calls {
     }
 
     /// The call with this identifier.
-    pub(crate) fn get(&self, id: &str) -> Option<&Call> {
-        let ident = Ident::parse(id)?;
+    pub(crate) fn get(&self, ident: Ident) -> Option<&Call> {
         self.calls.get(ident.key()).filter(|call| call.ident == ident)
     }
 
@@ -382,14 +382,14 @@ impl Calls {
     fn end(&mut self, now: Tick, key: Key<Call>, outbox: &mut Outbox) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.record.ended = Some(now);
-        outbox.report(Report::CallEnded(Box::new(crate::report::CallEnded {
-            id: call.ident.text().to_string(),
+        outbox.report(Report::CallEnded(CallEnded {
+            id: call.ident,
             agent: call.name.agent.clone(),
-            calling: call.name.calling.text().into(),
-            called: call.name.called.text().into(),
+            calling: call.name.calling.shared_uri(),
+            called: call.name.called.shared_uri(),
             result: call.result(),
             duration: now.since(call.record.placed),
-        })));
+        }));
         self.keep_record(now, key);
     }
 
@@ -433,17 +433,11 @@ fn sequence(key: Key<Call>) -> Sequence {
 }
 
 impl Call {
-    /// What came of it, in a few words: the outcome, or the last status of the INVITE.
-    pub(crate) fn result(&self) -> String {
-        if let Some(outcome) = self.record.outcome {
-            return match outcome.status() {
-                Some(status) => format!("{} {status}", outcome.word()),
-                None => outcome.word().to_owned(),
-            };
-        }
-        match self.record.last_status() {
-            Some(status) if status.is_final() => format!("not reached {status}"),
-            _ => "not reached".to_owned(),
+    /// What came of it, in a few words and perhaps a status: the outcome, or the last status of the INVITE.
+    fn result(&self) -> (&'static str, Option<Status>) {
+        match self.record.outcome {
+            Some(outcome) => (outcome.word(), outcome.status()),
+            None => ("not reached", self.record.last_status().filter(|status| status.is_final())),
         }
     }
 }

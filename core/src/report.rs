@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sip::message::Fault;
+use crate::ident::Ident;
+use crate::sip::message::{Fault, Status, unescape};
 
 /// One thing that happened. Its `Display` is one line that stays the same from release to release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Report {
     /// A request named parameters that mean nothing here.
     IgnoredParameters(String),
     /// A call has ended.
-    CallEnded(Box<CallEnded>),
+    CallEnded(CallEnded),
     /// A SIP server asks for credentials that the call's agent does not have, or refuses them.
     Unanswerable {
         /// The call's identifier.
@@ -96,18 +97,32 @@ impl fmt::Display for Opened {
 /// How a call has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallEnded {
-    /// The call's identifier.
-    pub id: String,
+    pub(crate) id: Ident,
     /// Who placed it.
     pub agent: Arc<str>,
-    /// Who was rung first.
-    pub calling: Box<str>,
-    /// Whom that was to be connected to.
-    pub called: Box<str>,
-    /// What came of it.
-    pub result: String,
+    /// Who was rung first, by SIP URI.
+    pub calling: Arc<str>,
+    /// Whom that was to be connected to, by SIP URI.
+    pub called: Arc<str>,
+    /// What came of it, and the status that says why.
+    pub(crate) result: (&'static str, Option<Status>),
     /// From the order to the end.
     pub duration: Duration,
+}
+
+/// One line, the parties as people write them.
+impl fmt::Display for CallEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let party = |uri| unescape(str::strip_prefix(uri, "sip:").unwrap_or(uri));
+        let (id, agent, calling, called) =
+            (self.id.text(), &self.agent, party(&self.calling), party(&self.called));
+        write!(f, "call ended call={id} agent={agent} calling={calling} called={called} result=\"")?;
+        match self.result {
+            (word, Some(status)) => write!(f, "{word} {status}")?,
+            (word, None) => f.write_str(word)?,
+        }
+        write!(f, "\" seconds={}.{:03}", self.duration.as_secs(), self.duration.subsec_millis())
+    }
 }
 
 impl fmt::Display for Report {
@@ -115,17 +130,7 @@ impl fmt::Display for Report {
         match self {
             Report::LoginFailed { from, user } => write!(f, "login failed from={from} user=\"{user}\""),
             Report::IgnoredParameters(names) => write!(f, "ignored parameters names=\"{names}\""),
-            Report::CallEnded(call) => write!(
-                f,
-                "call ended call={} agent={} calling={} called={} result=\"{}\" seconds={}.{:03}",
-                call.id,
-                call.agent,
-                call.calling,
-                call.called,
-                call.result,
-                call.duration.as_secs(),
-                call.duration.subsec_millis()
-            ),
+            Report::CallEnded(call) => call.fmt(f),
             Report::Unanswerable { call, why } => write!(f, "SIP login failed call={call} why=\"{why}\""),
             Report::SipRefused { from, why } => write!(f, "unreadable SIP message from={from} why=\"{why}\""),
             Report::Stray(from) => write!(f, "stray SIP response from={from}"),

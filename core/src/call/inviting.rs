@@ -1,5 +1,7 @@
 //! The first INVITE to a party: who is seen to call, what it says, which way it goes.
 
+use std::borrow::Cow;
+
 use super::desk::Desk;
 use super::leg::{Between, Invitation, Leg, Offer};
 use super::order::{Agent, Answering, Forwarding, Party, Placing, Refusal};
@@ -21,7 +23,7 @@ pub(crate) struct Wanted<'a> {
     /// Whether the call may be forwarded.
     pub(crate) forwarding: Forwarding,
     /// Header lines of its own, each with CR LF.
-    pub(crate) lines: Box<[u8]>,
+    pub(crate) lines: Vec<u8>,
     /// What is offered.
     pub(crate) offer: Offer,
     /// What the leg is for.
@@ -33,26 +35,27 @@ impl Wanted<'_> {
     pub(crate) fn prepare(self, endpoint: &Endpoint) -> Result<(Between, Invitation), Refusal> {
         let config = &endpoint.config;
         let forbidden = self.forwarding == Forwarding::Forbidden;
-        let mut target = self.party.uri().to_owned();
-        if forbidden && config.sip.dialect == Dialect::Sipx {
-            target.push_str(";sipx-noroute=Voicemail;sipx-userforward=false");
-        }
+        let target = if forbidden && config.sip.dialect == Dialect::Sipx {
+            [self.party.uri(), ";sipx-noroute=Voicemail;sipx-userforward=false"].concat().into()
+        } else {
+            self.party.shared_uri()
+        };
         let hop = endpoint.hop(&target).ok_or(Refusal::NoTransport)?;
         let local = match config.calls.identity {
             Identity::Agent => name_addr(self.agent),
-            Identity::Party => format!("<{}>", self.other.uri()).into(),
+            Identity::Party => self.other.name_addr(),
         };
         let between = Between {
             local,
-            remote: format!("<{}>", self.party.uri()).into(),
+            remote: self.party.name_addr(),
             credentials: self.agent.credentials.clone(),
             usage: self.usage,
         };
         let invitation = Invitation {
-            target: target.into(),
+            target,
             hop,
             lines: self.lines,
-            asserted: config.calls.asserted_identity.then(|| self.agent.party.uri().into()),
+            asserted: config.calls.asserted_identity.then(|| self.agent.party.shared_uri()),
             offer: self.offer,
             redirections: (!forbidden).then(Default::default),
         };
@@ -69,8 +72,9 @@ impl Wanted<'_> {
 }
 
 /// The header lines of the INVITE that rings the calling party, or the target of a transfer.
-pub(crate) fn alerting_lines(placing: &Placing, domain: &str) -> Box<[u8]> {
-    let mut lines = Vec::new();
+pub(crate) fn alerting_lines(placing: &Placing, domain: &str) -> Vec<u8> {
+    let subject = placing.subject.as_ref().map_or(0, |subject| subject.len());
+    let mut lines = Vec::with_capacity(64 + subject);
     let mut writer = Writer::lines_only(&mut lines);
     if let Some(subject) = &placing.subject {
         writer.field(Name::Subject, subject);
@@ -84,24 +88,29 @@ pub(crate) fn alerting_lines(placing: &Placing, domain: &str) -> Box<[u8]> {
         writer.field_parts(Name::CallInfo, &["<sip:", domain, ">;answer-after=0"]);
         writer.field_parts(Name::AlertInfo, &["<http://", domain, ">;info=alert-autoanswer"]);
     }
-    lines.into()
+    lines
 }
 
 /// The header lines of the INVITE to the called party.
-pub(crate) fn called_lines(placing: &Placing) -> Box<[u8]> {
+pub(crate) fn called_lines(placing: &Placing) -> Vec<u8> {
     let mut lines = Vec::new();
     if let Some(pin) = &placing.confpin {
         Writer::lines_only(&mut lines).other("X-ConfPin", pin);
     }
-    lines.into()
+    lines
 }
 
 /// The agent's name-addr.
 fn name_addr(agent: &Agent) -> Box<str> {
-    let uri = agent.party.uri();
     if agent.display.is_empty() {
-        return format!("<{uri}>").into();
+        return agent.party.name_addr();
     }
-    let display: String = agent.display.chars().filter(|c| !c.is_control()).collect();
-    format!("\"{}\" <{uri}>", display.replace('\\', "\\\\").replace('"', "\\\"")).into()
+    let quotable = |c: char| !c.is_control() && c != '\\' && c != '"';
+    let display = if agent.display.chars().all(quotable) {
+        Cow::Borrowed(&*agent.display)
+    } else {
+        let shown = agent.display.chars().filter(|c| !c.is_control());
+        Cow::Owned(shown.flat_map(|c| (!quotable(c)).then_some('\\').into_iter().chain([c])).collect())
+    };
+    ["\"", &display, "\" <", agent.party.uri(), ">"].concat().into()
 }

@@ -105,7 +105,7 @@ pub(crate) struct Inside {
     /// The method.
     pub(crate) method: Method<'static>,
     /// Header lines of its own, each with CR LF.
-    pub(crate) lines: Box<[u8]>,
+    pub(crate) lines: Vec<u8>,
     /// The body, if there is one.
     pub(crate) body: Option<Body>,
     /// What it is for.
@@ -148,7 +148,7 @@ pub(crate) struct Passing {
 
 impl Inside {
     /// A request that is for what its method says.
-    pub(crate) fn plain(method: Method<'static>, lines: Box<[u8]>) -> Self {
+    pub(crate) fn plain(method: Method<'static>, lines: Vec<u8>) -> Self {
         Self { method, lines, body: None, purpose: Purpose::Plain }
     }
 }
@@ -372,12 +372,12 @@ impl Leg {
         let cseq = response.cseq.number;
         self.send_outside(
             (dialog.clone(), cseq),
-            Inside::plain(Method::Ack, Box::default()),
+            Inside::plain(Method::Ack, Vec::new()),
             Attempts::default(),
             stack,
         );
         if !self.outside().any(|outside| outside.dialog.remote_tag() == dialog.remote_tag()) {
-            self.send_next_outside(dialog, Inside::plain(Method::Bye, Box::default()), stack);
+            self.send_next_outside(dialog, Inside::plain(Method::Bye, Vec::new()), stack);
         }
     }
 

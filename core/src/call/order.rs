@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::sip::message::{Uri, escape_user};
@@ -47,15 +48,17 @@ impl Party {
             return Err(PartyFault::BadCharacter);
         }
         let (user, host) = text.rsplit_once('@').unwrap_or((text, domain));
-        let uri = format!("{SCHEME}{}@{host}", escape_user(user));
-        let fits = Uri::parse(&uri).is_ok_and(|uri| uri.params.raw().is_empty() && uri.headers.is_none());
-        if user.is_empty() || !fits {
-            return Err(if user.is_empty() { PartyFault::Empty } else { PartyFault::BadHost });
+        if user.is_empty() {
+            return Err(PartyFault::Empty);
         }
-        let text: Cow<'_, str> =
-            if text.len() > user.len() { text.into() } else { format!("{user}@{host}").into() };
-        let text = (uri.strip_prefix(SCHEME) != Some(&*text)).then(|| text.into());
-        Ok(Self { uri: uri.into(), text })
+        let escaped = escape_user(user);
+        let uri = joined([SCHEME, &escaped, "@", host]);
+        let fits = Uri::parse(&uri).is_ok_and(|uri| uri.params.raw().is_empty() && uri.headers.is_none());
+        if !fits {
+            return Err(PartyFault::BadHost);
+        }
+        let differs = matches!(escaped, Cow::Owned(_));
+        Ok(Self { uri, text: differs.then(|| joined([user, "@", host])) })
     }
 
     /// `user@host`.
@@ -67,6 +70,26 @@ impl Party {
     pub(crate) fn uri(&self) -> &str {
         &self.uri
     }
+
+    /// The same, shared with whatever needs it for longer.
+    pub(crate) fn shared_uri(&self) -> Arc<str> {
+        self.uri.clone()
+    }
+
+    /// The name-addr that is nothing but the URI.
+    pub(crate) fn name_addr(&self) -> Box<str> {
+        ["<", self.uri(), ">"].concat().into()
+    }
+}
+
+/// These texts in one, which is allocated once.
+fn joined<const N: usize>(pieces: [&str; N]) -> Arc<str> {
+    let mut text = SmallVec::<[u8; 128]>::new();
+    for piece in pieces {
+        text.extend_from_slice(piece.as_bytes());
+    }
+    // Texts make a text.
+    std::str::from_utf8(&text).unwrap_or_default().into()
 }
 
 /// The user in whose name a call is placed.

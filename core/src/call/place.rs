@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::flow::Flow;
 use super::inviting::{Wanted, alerting_lines};
 use super::leg::{Between, Invitation, Leg, Offer};
-use super::order::{CallName, Connecting, Party, Placing, Refusal};
+use super::order::{CallName, Connecting, Placing, Refusal};
 use super::record::Record;
 use super::refer::Refer;
 use super::stack::Stack;
@@ -13,7 +13,6 @@ use super::{Call, Calls, sequence};
 use crate::Tick;
 use crate::ident::{Ident, Key};
 use crate::io::Outbox;
-use crate::sip::message::{Name, Writer};
 use crate::sip::screen::Usage;
 
 impl Calls {
@@ -64,7 +63,6 @@ impl Calls {
     ) -> Ident {
         let secret = self.endpoint.random.bits();
         let most = self.endpoint.config.limits.record_events;
-        let fallback = self.endpoint.config.calls.refer_fallback;
         let (legs, endpoint) = (&mut self.legs, &mut self.endpoint);
         let said = outbox.len();
         let call = self.calls.insert_with(|key| {
@@ -74,8 +72,7 @@ impl Calls {
             let flow = match placing.connecting {
                 Connecting::Refer => {
                     let leg = (leg, legs.get(leg).map(Leg::call_id));
-                    let lines = refer_lines(&placing);
-                    Flow::Refer(Refer::new(now, leg, lines, placing, fallback))
+                    Flow::Refer(Refer::new(now, leg, placing))
                 }
                 Connecting::Invite => Flow::Bridge(Bridge::alerting(now, leg, placing)),
             };
@@ -120,17 +117,4 @@ impl Calls {
         });
         done.map(|()| ident)
     }
-}
-
-/// Refer-To (RFC 3515 §2.1), with the PIN as a header of its URI, and Referred-By (RFC 3892 §3).
-fn refer_lines(placing: &Placing) -> Box<[u8]> {
-    let mut lines = Vec::new();
-    let mut writer = Writer::lines_only(&mut lines);
-    let called: &Party = &placing.called;
-    match &placing.confpin {
-        Some(pin) => writer.field_parts(Name::ReferTo, &["<", called.uri(), "?X-ConfPin=", pin, ">"]),
-        None => writer.field_parts(Name::ReferTo, &["<", called.uri(), ">"]),
-    };
-    writer.field_parts(Name::ReferredBy, &["<", placing.agent.party.uri(), ">"]);
-    lines.into()
 }

@@ -14,7 +14,7 @@ use crate::call::outcome::{Observation, Outcome};
 use crate::call::record::{Record, Role};
 use crate::config::{ReferFallback, ReferHangup};
 use crate::ident::{Ident, Key};
-use crate::sip::message::{Method, Response, Status};
+use crate::sip::message::{Method, Name, Response, Status, Writer};
 use crate::sip::screen::Usage;
 use crate::sip::subscription::{Notification, TIMER_N};
 use crate::sip::transaction::Reply;
@@ -68,33 +68,22 @@ pub(crate) struct Refer {
     pub(crate) call_id: Option<Ident>,
     /// When the stage ends by itself.
     pub(crate) deadline: Option<Tick>,
-    /// Refer-To and Referred-By, each with CR LF.
-    lines: Box<[u8]>,
-    forwarding: Forwarding,
-    /// The order, as long as a refused REFER may be followed by the other way.
-    fallback: Option<Box<Placing>>,
+    /// The order; None once nothing more will happen.
+    placing: Option<Box<Placing>>,
     retries: u8,
     /// Whether somebody asked for the end.
     hung_up: bool,
 }
 
 impl Refer {
-    /// A call whose INVITE is sent now, on this leg, with the lines of the REFER to come.
-    pub(crate) fn new(
-        now: Tick,
-        (leg, call_id): (Key<Leg>, Option<Ident>),
-        lines: Box<[u8]>,
-        placing: Box<Placing>,
-        fallback: ReferFallback,
-    ) -> Self {
+    /// A call whose INVITE is sent now, on this leg.
+    pub(crate) fn new(now: Tick, (leg, call_id): (Key<Leg>, Option<Ident>), placing: Box<Placing>) -> Self {
         Self {
             stage: Stage::Alerting,
             leg,
             call_id,
             deadline: Some(now + placing.timeout),
-            lines,
-            forwarding: placing.forwarding,
-            fallback: (fallback == ReferFallback::Invite).then_some(placing),
+            placing: Some(placing),
             retries: 0,
             hung_up: false,
         }
@@ -107,8 +96,7 @@ impl Refer {
 
     /// Nothing more will happen: what was to be said is not kept.
     pub(crate) fn settle(&mut self) {
-        self.lines = Box::default();
-        self.fallback = None;
+        self.placing = None;
     }
 
     /// Somebody wants the call to end, whatever its state.
@@ -155,7 +143,8 @@ impl Refer {
         note(event, response, desk);
         match event {
             LegEvent::Progress(status) | LegEvent::EarlyOffer(status) => {
-                let forwarded = *status == Status::FORWARDED && self.forwarding == Forwarding::Forbidden;
+                let forbids = |placing: &Placing| placing.forwarding == Forwarding::Forbidden;
+                let forwarded = *status == Status::FORWARDED && self.placing.as_deref().is_some_and(forbids);
                 if forwarded && self.stage == Stage::Alerting {
                     self.cancel(desk);
                 }
@@ -185,7 +174,8 @@ impl Refer {
         self.stage = Stage::Referring;
         self.deadline = None;
         desk.record.outcome.get_or_insert(Outcome::Requested);
-        let refer = Inside::plain(Method::Refer, self.lines.clone());
+        let lines = self.placing.as_deref().map(refer_lines).unwrap_or_default();
+        let refer = Inside::plain(Method::Refer, lines);
         desk.with(self.leg, |leg, stack| leg.request(refer, stack));
     }
 
@@ -209,9 +199,10 @@ impl Refer {
         );
         let is_final = desk.record.outcome.is_some_and(Outcome::is_final);
         let refused = !status.is_success() && before != desk.record.outcome;
+        let falls_back = desk.stack.endpoint.config.calls.refer_fallback == ReferFallback::Invite;
         let there = !matches!(status, Status::NO_SUCH_DIALOG | Status::REQUEST_TIMEOUT);
         match self.stage {
-            Stage::Referring if refused && there && self.fallback.is_some() && !self.hung_up => {
+            Stage::Referring if refused && there && falls_back && !self.hung_up => {
                 self.stage = Stage::FallingBack;
             }
             Stage::Referring if is_final => self.leave(refused.then_some(status), desk),
@@ -333,10 +324,23 @@ impl Flow {
         if refer.stage != Stage::FallingBack {
             return;
         }
-        let (leg, Some(placing)) = (refer.leg, refer.fallback.take()) else { return };
+        let (leg, Some(placing)) = (refer.leg, refer.placing.take()) else { return };
         desk.with(leg, |leg, _| leg.usage = Usage::Bridge);
         *self = Flow::Bridge(Bridge::instead_of_refer(leg, placing, desk));
     }
+}
+
+/// Refer-To (RFC 3515 §2.1), with the PIN as a header of its URI, and Referred-By (RFC 3892 §3), each with CR LF.
+fn refer_lines(placing: &Placing) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(160);
+    let mut writer = Writer::lines_only(&mut lines);
+    let called = placing.called.uri();
+    match &placing.confpin {
+        Some(pin) => writer.field_parts(Name::ReferTo, &["<", called, "?X-ConfPin=", pin, ">"]),
+        None => writer.field_parts(Name::ReferTo, &["<", called, ">"]),
+    };
+    writer.field_parts(Name::ReferredBy, &["<", placing.agent.party.uri(), ">"]);
+    lines
 }
 
 /// Notes what the record shows of an event on the leg.

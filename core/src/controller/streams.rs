@@ -525,13 +525,13 @@ impl Core {
         if !ignored.is_empty() {
             outbox.report(Report::IgnoredParameters(ignored.to_string()));
         }
-        let call = self.calls.get(id.text().as_str()).ok_or(Error::NoSuchCall)?;
+        let call = self.calls.get(id).ok_or(Error::NoSuchCall)?;
         Ok(show.placed(&self.calls.progress(call), ignored))
     }
 
     fn visible(&self, id: Ident, caller: &Caller) -> Result<&Call, Error> {
         self.calls
-            .get(id.text().as_str())
+            .get(id)
             .filter(|call| caller.may_see(&call.name().agent, &self.users))
             .ok_or(Error::NoSuchCall)
     }

@@ -59,7 +59,7 @@ enum Offered {
 /// A re-INVITE to the standing party.
 #[derive(Clone, Debug)]
 enum Ask {
-    Offer(Box<[u8]>),
+    Offer(Description),
     Solicit,
     Restore,
 }
@@ -186,8 +186,8 @@ impl Bridge {
             self.ask(Ask::Solicit, desk);
             return Ok(());
         }
-        let domain = desk.stack.endpoint.config.sip.domain.clone();
-        joining.fresh = Some(joining.wanted(Offer::Wanted, &domain).call(desk)?);
+        let wanted = joining.wanted(Offer::Wanted, &desk.stack.endpoint.config.sip.domain);
+        joining.fresh = Some(wanted.call(desk)?);
         joining.step = Step::Ringing(Offered::Nothing);
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Bridge {
                 Ask::Restore => (Purpose::Restore, Some(leg.describe(kept, stack))),
             };
             let body = body.map(Body::sdp);
-            leg.request(Inside { method: Method::Invite, lines: Box::default(), body, purpose }, stack);
+            leg.request(Inside { method: Method::Invite, lines: Vec::new(), body, purpose }, stack);
         };
         desk.with(standing, sent);
     }
@@ -445,8 +445,8 @@ impl Bridge {
             desk.with(fresh, |leg, stack| leg.offer(offer, stack));
             return;
         }
-        let domain = desk.stack.endpoint.config.sip.domain.clone();
-        match joining.wanted(Offer::Given(offer.into()), &domain).call(desk) {
+        let wanted = joining.wanted(Offer::Given(offer.into()), &desk.stack.endpoint.config.sip.domain);
+        match wanted.call(desk) {
             Ok(fresh) => joining.fresh = Some(fresh),
             Err(_) => self.fail(Status::UNAVAILABLE, desk),
         }

@@ -43,7 +43,7 @@ impl Bridge {
         if self.stage != Stage::Alerting && self.joining.is_some() {
             self.connecting(Outcome::Failed(why), desk);
         }
-        for leg in self.legs().collect::<Vec<_>>() {
+        for leg in self.legs() {
             self.answer_what_passes(leg, desk);
         }
         let joining = self.joining.take();

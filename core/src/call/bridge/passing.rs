@@ -81,7 +81,7 @@ impl Bridge {
         };
         let purpose = Purpose::Pass(Box::new(passing));
         desk.with(to, |leg, stack| {
-            leg.request(Inside { method, lines: lines.into(), body, purpose }, stack);
+            leg.request(Inside { method, lines, body, purpose }, stack);
         });
         if method == Method::Refer
             && let Some(number) = desk.legs.get(to).map(Leg::last_cseq)
@@ -227,13 +227,13 @@ impl Bridge {
     }
 
     /// Whoever asked something of this party, or was asked by it, gets an answer now: it is leaving.
-    pub(super) fn answer_what_passes(&mut self, key: Key<Leg>, desk: &mut Desk<'_, '_>) {
+    pub(super) fn answer_what_passes(&self, key: Key<Leg>, desk: &mut Desk<'_, '_>) {
         if self.stage == Stage::Over {
             return;
         }
         // It may not be counted among the call's legs any more.
         let others = self.legs().filter(|leg| *leg != key).chain([key]);
-        for to in others.collect::<Vec<_>>() {
+        for to in others {
             let passing: Vec<Passing> = desk.legs.get(to).map_or(Vec::new(), |leg| {
                 leg.passing().filter(|passing| to == key || passing.from == key).cloned().collect()
             });

@@ -15,8 +15,10 @@ use crate::sip::transport::{Flow, Locals};
 #[derive(Debug)]
 pub(super) struct Confirmed {
     pub(super) dialog: Dialog,
-    /// The INVITEs that were answered 2xx: the first of the dialog, and the latest.
-    accepted: Vec<Accepted>,
+    /// The INVITE that made it.
+    first: Accepted,
+    /// The latest one within it that was answered 2xx.
+    latest: Option<Box<Accepted>>,
 }
 
 /// An INVITE of ours with its 2xx.
@@ -60,19 +62,31 @@ struct Former {
 impl Confirmed {
     /// The dialog that the first 2xx makes.
     pub(super) fn new(dialog: Dialog, accepted: Accepted) -> Self {
-        Self { dialog, accepted: vec![accepted] }
+        Self { dialog, first: accepted, latest: None }
     }
 
     /// Another INVITE has its 2xx. Copies come of the first and of the latest only: of any other its peer has had the ACK.
     pub(super) fn accept(&mut self, accepted: Accepted) {
-        self.accepted.truncate(1);
-        self.accepted.reserve_exact(1);
-        self.accepted.push(accepted);
+        self.latest = Some(Box::new(accepted));
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &Accepted> {
+        std::iter::once(&self.first).chain(self.latest.as_deref())
+    }
+
+    fn accepted_mut(&mut self) -> (&Dialog, [Option<&mut Accepted>; 2]) {
+        let Self { dialog, first, latest } = self;
+        (dialog, [Some(first), latest.as_deref_mut()])
+    }
+
+    fn find(&mut self, is_it: impl Fn(&Accepted) -> bool) -> Option<(&Dialog, &mut Accepted)> {
+        let (dialog, accepted) = self.accepted_mut();
+        Some((dialog, accepted.into_iter().flatten().find(|accepted| is_it(accepted))?))
     }
 
     /// Whether this is an INVITE that was answered 2xx.
     pub(super) fn has_accepted(&self, key: Key<Client>) -> bool {
-        self.accepted.iter().any(|accepted| accepted.key == key)
+        self.accepted().any(|accepted| accepted.key == key)
     }
 
     /// Takes the Contact of a message from the peer as the dialog's remote target; requests went by `flow` so far.
@@ -85,7 +99,7 @@ impl Confirmed {
 
     /// From now on requests are sent otherwise; ACKs stay as they were.
     fn keep_acks(&mut self, former: &Former) {
-        for accepted in &mut self.accepted {
+        for accepted in self.accepted_mut().1.into_iter().flatten() {
             if let Ack::Sent(ack) = &mut accepted.ack {
                 ack.former.get_or_insert_with(|| Box::new(former.clone()));
             }
@@ -159,8 +173,7 @@ impl Leg {
         let answer = answer.map(confused);
         let what = (Method::Ack, self.owner());
         let State::Confirmed(confirmed) = &mut self.state else { return };
-        let Confirmed { dialog, accepted } = confirmed;
-        let Some(waiting) = accepted.iter_mut().find(|accepted| accepted.is_unacknowledged()) else { return };
+        let Some((dialog, waiting)) = confirmed.find(Accepted::is_unacknowledged) else { return };
         let key = stack.begin_within(what, dialog.next_hop(), self.flow);
         waiting.ack = Ack::Unsent { key, answer: answer.clone() };
         self.write_ack(key, stack);
@@ -181,8 +194,7 @@ impl Leg {
     /// Writes the ACK of a 2xx for the way that it goes.
     pub(super) fn write_ack(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
         let State::Confirmed(confirmed) = &mut self.state else { return };
-        let Confirmed { dialog, accepted } = confirmed;
-        let Some(accepted) = accepted.iter_mut().find(|accepted| accepted.is_unsent(key)) else { return };
+        let Some((dialog, accepted)) = confirmed.find(|accepted| accepted.is_unsent(key)) else { return };
         let Stack { now, outbox, endpoint } = stack;
         let Ack::Unsent { answer, .. } = &accepted.ack else { return };
         let answer = answer.clone();
@@ -204,7 +216,7 @@ impl Leg {
     /// The offer that the 2xx brought which waits for [`acknowledge`](Self::acknowledge).
     pub(crate) fn unanswered_offer(&self) -> Option<&[u8]> {
         let State::Confirmed(confirmed) = &self.state else { return None };
-        let waiting = confirmed.accepted.iter().find(|accepted| accepted.is_unacknowledged());
+        let waiting = confirmed.accepted().find(|accepted| accepted.is_unacknowledged());
         waiting.and_then(Accepted::unanswered_offer)
     }
 
@@ -218,7 +230,7 @@ impl Leg {
     /// Whether a 2xx of the peer's waits for [`acknowledge`](Self::acknowledge).
     pub(crate) fn is_unacknowledged(&self) -> bool {
         match &self.state {
-            State::Confirmed(confirmed) => confirmed.accepted.iter().any(Accepted::is_unacknowledged),
+            State::Confirmed(confirmed) => confirmed.accepted().any(Accepted::is_unacknowledged),
             State::Inviting(_) | State::Refused(_) | State::Over => false,
         }
     }
@@ -227,18 +239,18 @@ impl Leg {
     /// (§13.2.2.4).
     pub(super) fn later_2xx(&mut self, key: Key<Client>, response: &Response<'_>, stack: &mut Stack<'_>) {
         let State::Confirmed(confirmed) = &self.state else { return };
-        let Some(accepted) = confirmed.accepted.iter().find(|accepted| accepted.key == key) else { return };
+        let Some(accepted) = confirmed.accepted().find(|accepted| accepted.key == key) else { return };
         if response.to.tag().unwrap_or_default() == confirmed.dialog.remote_tag() {
             confirmed.acknowledge_again(accepted, self.flow, stack);
             return;
         }
         let (cseq, fork) = (accepted.cseq, self.dialog_of(response, confirmed.dialog.target()));
         let answer = if accepted.is_answered() { self.answer_for_nobody(response, stack) } else { None };
-        let mut ack = Inside::plain(Method::Ack, Box::default());
+        let mut ack = Inside::plain(Method::Ack, Vec::new());
         ack.body = answer.map(Body::sdp);
         self.send_outside((fork.clone(), cseq), ack, Attempts::default(), stack);
         // The fork has lost.
-        self.send_next_outside(fork, Inside::plain(Method::Bye, Box::default()), stack);
+        self.send_next_outside(fork, Inside::plain(Method::Bye, Vec::new()), stack);
     }
 
     /// What a fork that lost is answered, if its 2xx brings an offer: when the first one's did.

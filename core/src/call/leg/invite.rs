@@ -1,5 +1,7 @@
 //! The first INVITE of a leg: offers in order, credentials, redirections, forks, early answers.
 
+use std::sync::Arc;
+
 use super::acknowledging::{Accepted, Confirmed};
 use super::{Body, Description, Inside, Leg, LegEvent, PRODUCT, State, ends, uri_of};
 use crate::auth::client::Attempts;
@@ -20,13 +22,13 @@ const MAX_REDIRECTIONS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Invitation {
     /// The Request-URI.
-    pub(crate) target: Box<str>,
+    pub(crate) target: Arc<str>,
     /// Where it is sent to.
     pub(crate) hop: Hop,
     /// Header lines of its own, each with CR LF.
-    pub(crate) lines: Box<[u8]>,
+    pub(crate) lines: Vec<u8>,
     /// The URI of P-Asserted-Identity, for trusted proxies only (RFC 3325 §5).
-    pub(crate) asserted: Option<Box<str>>,
+    pub(crate) asserted: Option<Arc<str>>,
     /// What it offers.
     pub(crate) offer: Offer,
     /// Whether 3xx are followed, and where they have led.
@@ -47,9 +49,9 @@ pub(crate) enum Offer {
 /// Where redirections have led, and where they may still lead.
 #[derive(Debug, Default)]
 pub(crate) struct Redirections {
-    tried: Vec<Box<str>>,
+    tried: Vec<Arc<str>>,
     /// Best last.
-    waiting: Vec<Box<str>>,
+    waiting: Vec<Arc<str>>,
     followed: usize,
 }
 
@@ -75,11 +77,11 @@ struct Early {
     /// The RSeq of the last reliable one that was acknowledged (RFC 3262 §4).
     acknowledged: Option<u32>,
     /// The dialog whose offer waits for its answer in PRACK, and the RAck line.
-    offering: Option<(Dialog, Box<[u8]>)>,
+    offering: Option<(Dialog, Vec<u8>)>,
     /// The tag of the dialog whose offer was answered so.
     agreed: Option<Box<str>>,
     /// The answer to our offer, if it came early.
-    answer: Option<Box<[u8]>>,
+    answer: Option<Description>,
 }
 
 impl Inviting {
@@ -124,7 +126,6 @@ impl Leg {
     fn write_invite_for(&mut self, flow: Flow, inviting: &mut Inviting, stack: &mut Stack<'_>) -> bool {
         let Inviting { transaction, cseq, invitation, attempts, .. } = inviting;
         let body = self.offered(&invitation.offer, stack);
-        let timer = self.timer_lines("100rel");
         let Stack { now, outbox, endpoint } = stack;
         let mut credentials = Vec::new();
         let about = ("INVITE", &*invitation.target, &*body);
@@ -139,7 +140,8 @@ impl Leg {
                 Sending { transport: flow.transport(), sent_by: locals.sent_by(flow), branch, cseq: *cseq };
             let mut writer = dialog::request(out, Method::Invite, &invitation.target, ends, sending);
             locals.contact(&mut writer, flow, Secure::of(&invitation.target));
-            writer.field(Name::Allow, self.usage.allow()).lines(|out| out.extend_from_slice(&timer));
+            writer.field(Name::Allow, self.usage.allow());
+            self.write_timer("100rel", &mut writer);
             writer.field(Name::UserAgent, PRODUCT);
             if let Some(asserted) = invitation.asserted.as_deref().filter(|_| trusted) {
                 writer.field_parts(Name::PAssertedIdentity, &["<", asserted, ">"]);
@@ -237,13 +239,14 @@ impl Leg {
         let Inviting { transaction: key, cseq, invitation, credentials, body, early, .. } = inviting;
         let mut dialog = self.dialog_of(response, &invitation.target);
         dialog.used_cseq(self.cseq);
-        let accepted = Accepted::new(key, cseq, credentials, response.body);
         if let Offer::Hold(place @ 1..) = invitation.offer {
             stack.endpoint.contacts.takes_offer(stack.now, uri_of(self.remote()), place);
         }
         // Whatever the first offer's dialog agreed on early holds for its own 2xx only.
         let agreed = early.agreed.as_deref() == response.to.tag();
         let offered = !matches!(invitation.offer, Offer::Wanted);
+        let offer = if offered { &[][..] } else { response.body };
+        let accepted = Accepted::new(key, cseq, credentials, offer);
         self.may_be_answered_late(stack);
         self.session.accepted();
         self.state = State::Confirmed(Confirmed::new(dialog, accepted));
@@ -291,7 +294,7 @@ impl Leg {
         }
         let target = inviting.invitation.target.clone();
         let early = self.dialog_of(response, &target);
-        let line = format!("RAck: {rseq} {} INVITE\r\n", response.cseq.number).into_bytes().into();
+        let line = format!("RAck: {rseq} {} INVITE\r\n", response.cseq.number).into_bytes();
         if offers && let State::Inviting(inviting) = &mut self.state {
             inviting.early.offering = Some((early, line));
             return LegEvent::EarlyOffer(response.status);
@@ -317,7 +320,7 @@ impl Leg {
     }
 
     /// The party's answer to our offer: that of the 2xx, or the one that came early.
-    pub(crate) fn answer_in(&mut self, response: &Response<'_>) -> Option<Box<[u8]>> {
+    pub(crate) fn answer_in(&mut self, response: &Response<'_>) -> Option<Description> {
         let early = self.take_early_answer();
         if response.body.is_empty() || !response.is_sdp() { early } else { Some(response.body.into()) }
     }
@@ -336,7 +339,7 @@ fn refuses_to_offer(status: Status) -> bool {
 
 impl Invitation {
     /// The next target after a failure: the best Contact of a 3xx, or of one before that is still untried.
-    fn redirected(&mut self, response: &Response<'_>) -> Option<Box<str>> {
+    fn redirected(&mut self, response: &Response<'_>) -> Option<Arc<str>> {
         let redirections = self.redirections.as_mut()?;
         if redirections.tried.is_empty() {
             redirections.tried.push(self.target.clone());

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Inside, Leg};
+use super::{Description, Inside, Leg};
 use crate::auth::client::Attempts;
 use crate::ident::Key;
 use crate::sip::dialog::Dialog;
@@ -12,13 +12,13 @@ use crate::sip::transaction::{Client, Server};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Our requests within the dialog.
-    within: SmallVec<[Box<Outstanding>; 1]>,
+    within: SmallVec<[Outstanding; 1]>,
     /// Those in other dialogs.
     outside: SmallVec<[Box<Outside>; 1]>,
     /// The peer's INVITE within the dialog, until it has its ACK or a failure.
     invited: Option<Invited>,
     /// The answer to our first offer, if it came before the 2xx, until somebody asks for it.
-    early_answer: Option<Box<[u8]>>,
+    early_answer: Option<Description>,
 }
 
 /// In which dialog a request of ours is.
@@ -80,7 +80,7 @@ impl Pending {
 impl Leg {
     /// Our requests within the dialog that wait for their answers.
     pub(super) fn outstanding(&self) -> impl Iterator<Item = &Outstanding> {
-        self.pending.iter().flat_map(|pending| pending.within.iter().map(|outstanding| &**outstanding))
+        self.pending.iter().flat_map(|pending| &pending.within)
     }
 
     /// Those in other dialogs.
@@ -94,7 +94,7 @@ impl Leg {
     }
 
     /// A request of ours within the dialog waits for its answer.
-    pub(super) fn await_within(&mut self, outstanding: Box<Outstanding>) {
+    pub(super) fn await_within(&mut self, outstanding: Outstanding) {
         self.pending.get_or_insert_default().within.push(outstanding);
     }
 
@@ -110,21 +110,21 @@ impl Leg {
     }
 
     /// The answer to our first offer has come early, or not.
-    pub(super) fn set_early_answer(&mut self, answer: Option<Box<[u8]>>) {
+    pub(super) fn set_early_answer(&mut self, answer: Option<Description>) {
         if answer.is_some() {
             self.pending.get_or_insert_default().early_answer = answer;
         }
     }
 
     /// The answer to our first offer, if it came early and nobody has asked for it.
-    pub(super) fn take_early_answer(&mut self) -> Option<Box<[u8]>> {
+    pub(super) fn take_early_answer(&mut self) -> Option<Description> {
         let answer = self.pending.as_mut()?.early_answer.take();
         self.rest();
         answer
     }
 
     /// Takes a request within the dialog out, if that is one.
-    pub(super) fn take_outstanding(&mut self, key: Key<Client>) -> Option<Box<Outstanding>> {
+    pub(super) fn take_outstanding(&mut self, key: Key<Client>) -> Option<Outstanding> {
         let within = &mut self.pending.as_mut()?.within;
         let at = within.iter().position(|outstanding| outstanding.key == key)?;
         let outstanding = within.remove(at);

@@ -9,21 +9,18 @@ use crate::sip::session_timer::{TIMER, Watch, allows_update, raised};
 
 impl Leg {
     /// The header lines that ask for session timers, with other extensions that the request offers.
-    pub(super) fn timer_lines(&self, extensions: &str) -> Vec<u8> {
-        let mut lines = Vec::new();
-        let mut writer = Writer::lines_only(&mut lines);
+    pub(super) fn write_timer(&self, extensions: &str, writer: &mut Writer<'_>) {
         if self.interval == 0 || self.usage != Usage::Bridge {
             if !extensions.is_empty() {
                 writer.field(Name::Supported, extensions);
             }
-            return lines;
+            return;
         }
         match extensions {
             "" => writer.field(Name::Supported, TIMER),
             more => writer.field_parts(Name::Supported, &[more, ", ", TIMER]),
         };
         writer.number(Name::SessionExpires, self.interval).number(Name::MinSe, self.least_interval);
-        lines
     }
 
     /// A 422 asks for a longer interval; whether it is one that can be asked for.
@@ -61,7 +58,7 @@ impl Leg {
             Watch::Refresh { .. } => self.refresh(Method::Invite, stack),
             Watch::Ping { .. } => {
                 let purpose = Purpose::Ping;
-                let request = Inside { method: Method::Options, lines: Box::default(), body: None, purpose };
+                let request = Inside { method: Method::Options, lines: Vec::new(), body: None, purpose };
                 self.request(request, stack);
             }
             Watch::Off | Watch::Expect(_) => {}
@@ -70,7 +67,7 @@ impl Leg {
 
     fn refresh(&mut self, method: Method<'static>, stack: &mut Stack<'_>) {
         let body = (method == Method::Invite).then(|| Body::sdp(self.agreed().clone()));
-        let request = Inside { method, lines: Box::default(), body, purpose: Purpose::Refresh };
+        let request = Inside { method, lines: Vec::new(), body, purpose: Purpose::Refresh };
         self.request(request, stack);
     }
 

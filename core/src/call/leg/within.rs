@@ -58,14 +58,18 @@ impl Leg {
         let key = stack.begin_within(what, confirmed.dialog.next_hop(), self.flow);
         let credentials = Box::default();
         let outstanding = Outstanding { key, cseq: self.cseq, credentials, request, attempts };
-        self.await_within(Box::new(outstanding));
-        self.write_within(key, stack);
+        self.write_outstanding(outstanding, stack);
     }
 
     /// Writes a request within the dialog for the way that it goes.
     pub(super) fn write_within(&mut self, key: Key<Client>, stack: &mut Stack<'_>) {
-        let Some(mut outstanding) = self.take_outstanding(key) else { return };
-        while let Some(flow) = stack.endpoint.transactions.located(key) {
+        if let Some(outstanding) = self.take_outstanding(key) {
+            self.write_outstanding(outstanding, stack);
+        }
+    }
+
+    fn write_outstanding(&mut self, mut outstanding: Outstanding, stack: &mut Stack<'_>) {
+        while let Some(flow) = stack.endpoint.transactions.located(outstanding.key) {
             self.go_by(flow);
             if self.write_within_for(flow, &mut outstanding, stack) {
                 break;
@@ -77,11 +81,6 @@ impl Leg {
     /// Whether it goes this way.
     fn write_within_for(&mut self, flow: Flow, outstanding: &mut Outstanding, stack: &mut Stack<'_>) -> bool {
         let Outstanding { key, cseq, request, attempts, .. } = outstanding;
-        let timer = match request.method {
-            Method::Invite => self.timer_lines(if wants_reliable(request) { "100rel" } else { "" }),
-            Method::Update => self.timer_lines(""),
-            _ => Vec::new(),
-        };
         let State::Confirmed(Confirmed { dialog, .. }) = &self.state else { return true };
         let Stack { now, outbox, endpoint } = stack;
         let mut credentials = Vec::new();
@@ -89,7 +88,7 @@ impl Leg {
         let about = (request.method.as_str(), dialog.target(), body);
         let secrets = self.credentials.as_deref();
         self.session.write(about, secrets, attempts, &mut endpoint.random, &mut credentials);
-        let (locals, usage) = (&endpoint.locals, self.usage);
+        let locals = &endpoint.locals;
         let sent = endpoint.transactions.write(*now, *key, outbox, |out, branch| {
             let sent_by = locals.sent_by(flow);
             let sending = Sending { transport: flow.transport(), sent_by, branch, cseq: *cseq };
@@ -98,10 +97,10 @@ impl Leg {
                 locals.contact(&mut writer, flow, Secure::of(dialog.target()));
             }
             if matches!(request.method, Method::Invite | Method::Update) {
-                writer.field(Name::Allow, usage.allow());
+                writer.field(Name::Allow, self.usage.allow());
+                self.write_timer(if wants_reliable(request) { "100rel" } else { "" }, &mut writer);
             }
             writer
-                .lines(|out| out.extend_from_slice(&timer))
                 .lines(|out| out.extend_from_slice(&request.lines))
                 .lines(|out| out.extend_from_slice(&credentials));
             finish(writer, request);
@@ -126,7 +125,7 @@ impl Leg {
             self.response_outside(key, response, stack);
             return LegEvent::Nothing;
         };
-        let Outstanding { cseq, credentials, request, mut attempts, .. } = *outstanding;
+        let Outstanding { cseq, credentials, request, mut attempts, .. } = outstanding;
         // Nothing but the BYE itself is tried again behind a BYE.
         let leaving = self.outstanding().any(|other| other.request.method == Method::Bye);
         let again = self.is_up() && !leaving;
@@ -314,5 +313,6 @@ fn finish(writer: Writer<'_>, request: &Inside) {
 
 /// Whether reliable provisional responses can be passed back to whoever sent the request.
 fn wants_reliable(request: &Inside) -> bool {
-    matches!(&request.purpose, Purpose::Pass(passing) if passing.reliable)
+    let passes = matches!(&request.purpose, Purpose::Pass(passing) if passing.reliable);
+    passes && request.method == Method::Invite
 }
