@@ -246,7 +246,7 @@ pub struct Limits {
     pub sip_headers: usize,
     /// Events in a call's record.
     pub record_events: usize,
-    /// New calls are refused while the work at hand has waited so long.
+    /// The work at hand waits so long before new calls are refused.
     pub behind: Duration,
 }
 
@@ -348,7 +348,7 @@ impl Default for Limits {
             sip_message: crate::sip::message::MAX_MESSAGE,
             sip_headers: crate::sip::message::MAX_HEADERS,
             record_events: 64,
-            behind: Duration::from_millis(100),
+            behind: Duration::from_millis(20),
         }
     }
 }

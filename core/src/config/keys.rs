@@ -301,7 +301,8 @@ impl Limits {
         );
         keys.within(
             "behind",
-            "New calls are refused (503) while the work at hand has waited so long, so that those in progress go on.",
+            "Once the work at hand has waited so long, new calls are taken at a pace at which it does not wait, and the \
+             others are refused (503), so that those in progress go on.",
             &mut self.behind,
             millis(1)..=secs(60),
         );

@@ -402,7 +402,7 @@ impl Core {
         outbox: &mut Outbox,
     ) -> Option<Answer> {
         // There is no time even to look who asks.
-        if self.overload.is_on() && rest::only_places(request) {
+        if self.overload.is_on(now) && rest::only_places(request) {
             self.overload.refuse(now, outbox);
             return Some(self.show(request).error(&Error::Overloaded));
         }
@@ -483,12 +483,13 @@ impl Core {
         outbox: &mut Outbox,
     ) -> Result<Answer, Error> {
         match action {
-            Action::Place(..) if self.overload.is_on() => {
+            Action::Place(..) if self.overload.is_on(now) => {
                 self.overload.refuse(now, outbox);
                 Err(Error::Overloaded)
             }
             Action::Place(placing, ignored) => {
                 let id = self.calls.place(now, placing, outbox)?;
+                self.overload.take(now);
                 self.placed(id, &ignored, show, outbox)
             }
             Action::Transfer(name, placing, ignored) => {
