@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Behind fewer nobody waits for others, but perhaps for the processor.
 const FEW: usize = 64;
 /// How exactly it is told.
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(1);
 
 /// What has been taken in since nothing waited.
 #[derive(Debug)]
@@ -53,9 +53,10 @@ mod tests {
         backlog.took(FEW - 1);
         assert_eq!(backlog.news(after(500)), None, "who waits for the processor is not behind");
         backlog.took(1);
-        assert_eq!(backlog.news(after(505)), Some(Duration::from_millis(500)));
-        assert_eq!(backlog.news(after(509)), None);
-        assert_eq!(backlog.news(after(510)), Some(Duration::from_millis(510)));
+        let half = Duration::from_micros(500);
+        assert_eq!(backlog.news(after(505) + half), Some(Duration::from_millis(505)));
+        assert_eq!(backlog.news(after(506) - half / 2), None);
+        assert_eq!(backlog.news(after(506)), Some(Duration::from_millis(506)));
         backlog.begin(after(511));
         assert_eq!(backlog.news(after(600)), Some(Duration::ZERO));
         assert_eq!(backlog.news(after(601)), None);

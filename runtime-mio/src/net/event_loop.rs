@@ -272,6 +272,8 @@ impl<M: Machine> EventLoop<M> {
         let (ports, streams): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unfinished)
             .into_iter()
             .partition(|source| matches!(source, Source::Port(_)));
+        // What a socket has left is of calls in progress, and the system's room for it ends: it comes before new calls.
+        ports.into_iter().for_each(|source| self.readable(source, true, driven));
         for source in streams {
             self.readable(source, true, driven);
             self.interleave(driven);
@@ -280,7 +282,6 @@ impl<M: Machine> EventLoop<M> {
             self.ready(event, driven);
             self.interleave(driven);
         }
-        ports.into_iter().for_each(|source| self.readable(source, true, driven));
         ready.datagrams().for_each(|event| self.ready(event, driven));
         // An answer that is there already comes before the timer that waits for it.
         if matches!(driven.desk.wake(), Wake::At(at, _) if at <= self.tick()) {
@@ -330,7 +331,10 @@ impl<M: Machine> EventLoop<M> {
     fn read_letters<H: Host>(&mut self, driven: &mut Driven<'_, M, H>) {
         for letter in self.seat.letters() {
             match letter {
-                Letter::Parcel(parcel) => self.hand_in(driven, Input::Handover(parcel)),
+                Letter::Parcel(parcel) => {
+                    self.tell_behind(driven);
+                    self.hand_in(driven, Input::Handover(parcel));
+                }
                 Letter::Input(input) => self.hand_in(driven, input),
                 Letter::Stream { listener, stream, peer } => {
                     match self.connections.adopt(stream, self.readiness.registry()) {
@@ -405,6 +409,10 @@ impl<M: Machine> EventLoop<M> {
             Source::Query(query) => self.hear(query, driven),
             Source::Host(_) | Source::Mailbox => Rest::Nothing,
         };
+        if matches!(source, Source::Port(_)) {
+            // In one turn it may be read several times, and the last one counts.
+            self.unfinished.retain(|other| *other != source);
+        }
         if rest == Rest::Perhaps {
             self.unfinished.push(source);
         }
