@@ -14,6 +14,8 @@
 //! | `INVITE p50`, `p99` | from the POST, or from when it was due if no connection was free, until the system got the first INVITE |
 //! | `answer p50`, `p99` | from the POST to its answer 200, as read here |
 //! | `load busy` | the part of the time in which this program was at work: near 100 %, it is what sets the pace |
+//! | `late p99` | how long a turn of this program took: so late it may have ordered, read and answered |
+//! | `starved` | the part of the time in which this program, and the server's worst thread, had something to do and no processor: by much, the machine is what is measured |
 //! | `repeated` | requests that came to a phone more than once, and messages that the phones sent again because they were not heard |
 //! | `lost` | datagrams for which the server's sockets had no room, and those for which the phones' had none |
 //! | `failed` | calls without 200, or that did not end connected, and messages that were wrong |

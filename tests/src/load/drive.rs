@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 
 use super::orders::{Answer, Orders};
 use super::phones::{Counts, News, Phones};
-use super::readings::{Moment, own_processor};
+use super::readings::{Moment, Scheduled, own_processor};
 
 /// Nothing happens for so long: what has not ended by then never will. It is longer than a transaction may take.
 const STALLED: Duration = Duration::from_secs(36);
@@ -95,14 +95,18 @@ pub struct Outcome {
     pub accepted: Latencies,
     /// From POST to its answer 503.
     pub told_off: Latencies,
+    /// Answers 503 that do not say when to try again.
+    pub gruff: u64,
+    /// Turns of this loop: so late it may have been to order, to read and to answer.
+    pub turns: Latencies,
     /// What the phones saw.
     pub counts: Counts,
     /// Datagrams for which the phones' socket had no room.
     pub lost: u64,
     /// What calls a second are counted in: the time in which orders came in even steps, or until the last call was done.
     pub span: Duration,
-    /// Processor time of this loop in that time.
-    pub own: Duration,
+    /// What the scheduler tells of this loop in that time.
+    pub own: Scheduled,
 }
 
 impl Outcome {
@@ -118,7 +122,7 @@ impl Outcome {
 
     /// The part of the time in which this loop was at work.
     pub fn own_share(&self) -> f64 {
-        self.own.as_secs_f64() / self.span.as_secs_f64().max(1e-9)
+        self.own.ran.as_secs_f64() / self.span.as_secs_f64().max(1e-9)
     }
 }
 
@@ -133,14 +137,17 @@ pub fn drive(
     let (counts, lost) = (phones.counts(), phones.lost());
     let mut run = Run::new(first, pace, done);
     let (mut answers, mut news) = (Vec::new(), Vec::new());
+    let mut awake = Instant::now();
     loop {
         run.place(orders)?;
         let now = Instant::now();
+        run.outcome.turns.0.push(now - awake);
         if run.is_settled(now) {
             break;
         }
         let until = run.next(now).min(phones.next_due().unwrap_or(now + STALLED));
         let ready = wait(phones, orders, until.saturating_duration_since(now))?;
+        awake = Instant::now();
         for at in ready.lines {
             orders.take(at, &mut answers)?;
         }
@@ -209,7 +216,7 @@ struct Run {
     start: Instant,
     /// When something last happened that a call was waiting for.
     last: Instant,
-    own: Duration,
+    own: Scheduled,
     quiet_since: Option<Instant>,
     outcome: Outcome,
 }
@@ -311,7 +318,7 @@ impl Run {
     /// The time that counts is over.
     fn count_span(&mut self, end: Instant) {
         self.outcome.span = end.saturating_duration_since(self.start);
-        self.outcome.own = own_processor().saturating_sub(self.own);
+        self.outcome.own = own_processor().since(self.own);
         self.outcome.completed_meanwhile = self.outcome.completed;
     }
 
@@ -334,6 +341,10 @@ impl Run {
             Some(503) if answer.retry_after => {
                 self.outcome.refused += 1;
                 self.outcome.told_off.0.push(took);
+            }
+            Some(503) => {
+                self.outcome.gruff += 1;
+                self.outcome.other += 1;
             }
             Some(_) => self.outcome.other += 1,
             None => self.outcome.unanswered += 1,

@@ -25,9 +25,25 @@ impl Moment {
     }
 }
 
-/// The processor time that each thread of a process has taken, user and system.
+/// The processor time that each thread of a process has taken, user and system, and for how long it waited for a processor.
 #[derive(Clone, Debug, Default)]
-pub struct Processor(BTreeMap<u32, Duration>);
+pub struct Processor(BTreeMap<u32, Scheduled>);
+
+/// What the system's scheduler tells of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The time that it had a processor.
+    pub ran: Duration,
+    /// The time that it had something to do and no processor.
+    pub waited: Duration,
+}
+
+impl Scheduled {
+    /// What has passed since an earlier reading.
+    pub fn since(self, earlier: Self) -> Self {
+        Self { ran: self.ran.saturating_sub(earlier.ran), waited: self.waited.saturating_sub(earlier.waited) }
+    }
+}
 
 /// The processor time between two readings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +52,8 @@ pub struct Spent {
     pub total: Duration,
     /// Of the one that took the most.
     pub busiest: Duration,
+    /// How long the one that waited the longest for a processor did.
+    pub waited: Duration,
 }
 
 impl Processor {
@@ -51,24 +69,26 @@ impl Processor {
 
     /// What was taken since an earlier reading.
     pub fn since(&self, earlier: &Self) -> Spent {
-        let took =
-            |(id, now): (&u32, &Duration)| now.saturating_sub(earlier.0.get(id).copied().unwrap_or_default());
-        let each = self.0.iter().map(took);
-        Spent { total: each.clone().sum(), busiest: each.max().unwrap_or_default() }
+        let since = |(id, now): (&u32, &Scheduled)| now.since(earlier.0.get(id).copied().unwrap_or_default());
+        let each = self.0.iter().map(since);
+        let ran = each.clone().map(|one| one.ran);
+        let waited = each.map(|one| one.waited).max().unwrap_or_default();
+        Spent { total: ran.clone().sum(), busiest: ran.max().unwrap_or_default(), waited }
     }
 }
 
-/// The processor time of the thread that asks.
-pub fn own_processor() -> Duration {
+/// What the scheduler tells of the thread that asks.
+pub fn own_processor() -> Scheduled {
     fs::read_to_string("/proc/thread-self/schedstat")
         .ok()
         .and_then(|text| scheduled(&text))
         .unwrap_or_default()
 }
 
-/// The first number: nanoseconds on a processor.
-fn scheduled(schedstat: &str) -> Option<Duration> {
-    Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
+/// The first two numbers: nanoseconds on a processor, and waiting for one.
+fn scheduled(schedstat: &str) -> Option<Scheduled> {
+    let mut numbers = schedstat.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+    Some(Scheduled { ran: numbers.next()?.ok()?, waited: numbers.next()?.ok()? })
 }
 
 /// The bytes of a process that lie in memory.
@@ -90,7 +110,7 @@ mod tests {
     fn what_a_thread_has_worked_is_told() {
         let before = Processor::of(std::process::id());
         let own = own_processor();
-        while own_processor().saturating_sub(own) < Duration::from_millis(5) {
+        while own_processor().since(own).ran < Duration::from_millis(5) {
             std::hint::spin_loop();
         }
         let spent = Processor::of(std::process::id()).since(&before);

@@ -65,6 +65,9 @@ struct Kind {
     rang: [Vec<f64>; 3],
     accepted: [Vec<f64>; 2],
     own: Vec<f64>,
+    /// For how much of the time this program had no processor, and the server's worst thread.
+    starved: [Vec<f64>; 2],
+    late: Vec<f64>,
     repeated: u64,
     resent: u64,
     lost_by_server: u64,
@@ -113,6 +116,10 @@ impl Report {
             place.push(millis(outcome.accepted.quantile(part)));
         }
         kind.own.push(100.0 * outcome.own_share());
+        for (place, waited) in kind.starved.iter_mut().zip([outcome.own.waited, measured.spent.waited]) {
+            place.push(100.0 * waited.as_secs_f64() / outcome.span.as_secs_f64().max(1e-9));
+        }
+        kind.late.push(millis(outcome.turns.quantile(0.99)));
         kind.repeated += outcome.counts.repeated;
         kind.resent += outcome.counts.resent;
         kind.lost_by_server += measured.lost;
@@ -165,7 +172,7 @@ impl Report {
 }
 
 /// The head of the table of calls.
-const HEAD: [&str; 13] = [
+const HEAD: [&str; 15] = [
     "what",
     "calls/s",
     "CPU us/call",
@@ -176,6 +183,8 @@ const HEAD: [&str; 13] = [
     "answer p50",
     "p99 ms",
     "load busy",
+    "late p99 ms",
+    "starved",
     "repeated",
     "lost",
     "failed",
@@ -196,6 +205,8 @@ impl Kind {
             figure(&self.accepted[0], 2),
             figure(&self.accepted[1], 2),
             format!("{} %", figure(&self.own, 0)),
+            figure(&self.late, 2),
+            format!("{}+{} %", figure(&self.starved[0], 0), figure(&self.starved[1], 0)),
             format!("{}+{}", self.repeated, self.resent),
             format!("{}+{}", self.lost_by_server, self.lost_by_phones),
             if self.failed > 0 { format!("FAILED {}", self.failed) } else { "0".to_owned() },

@@ -230,19 +230,24 @@ impl Bench<'_> {
         let seconds = self.options.time.as_secs_f64();
         self.report.note(format!(
             "overload: {:.0} orders/s wanted, {:.0} sent; completed meanwhile {:.0}/s; 503 with Retry-After {:.0}/s, \
-             after p50 {:.2} ms, p99 {:.2} ms; completed {}, 503 {}, other {}, unanswered {}, unfinished {}",
+             after p50 {:.2} ms, p99 {:.2} ms, of which this program may have been late by {:.2} ms; completed {}, \
+             503 {}, other {}, unanswered {}, unfinished {}",
             rate,
             outcome.ordered as f64 / seconds,
             outcome.rate(),
             outcome.refused as f64 / seconds,
             millis(outcome.told_off.quantile(0.5)),
             millis(outcome.told_off.quantile(0.99)),
+            millis(outcome.turns.quantile(0.99)),
             outcome.completed,
             outcome.refused,
             outcome.other,
             outcome.unanswered,
             outcome.unfinished
         ));
+        if outcome.gruff > 0 {
+            self.report.note(format!("overload: {} answers 503 lack Retry-After", outcome.gruff));
+        }
         if outcome.late > 0 {
             self.report.note(format!(
                 "overload: {} orders found {} of before unanswered and had to wait: the server takes them too slowly, \
