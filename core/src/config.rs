@@ -246,7 +246,7 @@ pub struct Limits {
     pub sip_headers: usize,
     /// Events in a call's record.
     pub record_events: usize,
-    /// The work at hand waits so long before new calls are refused.
+    /// What came last has to wait so long for what came before until new calls are refused.
     pub behind: Duration,
 }
 

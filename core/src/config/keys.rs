@@ -301,8 +301,8 @@ impl Limits {
         );
         keys.within(
             "behind",
-            "Once the work at hand has waited so long, new calls are taken at a pace at which it does not wait, and the \
-             others are refused (503), so that those in progress go on.",
+            "When what comes in has to wait so long for what came before, new calls are taken at a pace at which it does \
+             not, and the others are refused (503), so that those in progress go on.",
             &mut self.behind,
             millis(1)..=secs(60),
         );
