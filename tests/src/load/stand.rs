@@ -51,6 +51,8 @@ pub struct Setup {
     /// Whether it may refuse calls when it is behind, as it would by itself. On a machine that is busy with other things it
     /// may be behind for no fault of its own, which is no matter of what calls cost.
     pub refuses: bool,
+    /// How far behind it has to be for that, if not as far as it would by itself (`limits.behind`).
+    pub behind: Option<&'static str>,
 }
 
 /// The calls that are to be made.
@@ -119,7 +121,8 @@ impl Stand {
         let identity = authority.issue(&["127.0.0.1"]);
         let workers = setup.workers.map_or_else(String::new, |workers| format!("workers = {workers}\n"));
         let calls = setup.calls.map_or_else(String::new, |calls| format!("max_calls = {calls}\n"));
-        let limits = if setup.refuses { "" } else { "[limits]\nbehind = \"30s\"\n" };
+        let behind = setup.behind.or(if setup.refuses { None } else { Some("30s") });
+        let limits = behind.map_or_else(String::new, |behind| format!("[limits]\nbehind = \"{behind}\"\n"));
         let config = format!(
             "{workers}[http]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n{}\
              [sip]\ndomain = \"example.com\"\nlisten = [\"udp:127.0.0.1:0\"]\n\
