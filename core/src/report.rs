@@ -65,6 +65,13 @@ pub enum Report {
         /// How many were.
         refused: u64,
     },
+    /// A client's connection was closed without an answer that says so.
+    HttpClosed {
+        /// The client.
+        peer: SocketAddr,
+        /// Why.
+        why: &'static str,
+    },
     /// A TLS peer did something wrong, or its certificate is not to be trusted.
     Tls {
         /// Who.
@@ -142,6 +149,7 @@ impl fmt::Display for Report {
                 write!(f, "overloaded, new calls are refused behind_ms={}", behind.as_millis())
             }
             Report::Relieved { refused } => write!(f, "overload is over refused={refused}"),
+            Report::HttpClosed { peer, why } => write!(f, "HTTP connection closed peer={peer} why=\"{why}\""),
             Report::Tls { peer, opened, why } => {
                 write!(f, "TLS failed peer={peer} opened_by={opened} why=\"{why}\"")
             }

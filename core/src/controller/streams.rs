@@ -123,12 +123,14 @@ impl Streams {
             (false, _) => None,
             (true, Some(Ok(session))) => Some(session),
             (true, _) => {
+                outbox.report(Report::HttpClosed { peer, why: "there is no certificate" });
                 outbox.close(id, Close::Now);
                 return;
             }
         };
         let unwanted = self.streams.len() >= self.most;
         if unwanted && secure && self.streams.len() >= self.most + self.most / 8 + 16 {
+            outbox.report(Report::HttpClosed { peer, why: "there are too many" });
             outbox.close(id, Close::Now);
             return;
         }
@@ -291,7 +293,11 @@ impl Streams {
                     },
                     Next::Refused { refusal, fields } => core.refusal(refusal, fields),
                     Next::Nothing => break Fate::Stays,
-                    Next::Close => break Fate::Ends(Close::Now),
+                    Next::Close => {
+                        let why = "it brings more requests than are kept while others are answered";
+                        outbox.report(Report::HttpClosed { peer: from.peer, why });
+                        break Fate::Ends(Close::Now);
+                    }
                 },
             };
             let keep = Persistence::KeepAlive;
@@ -355,6 +361,8 @@ impl Streams {
             stream.timer = None;
             self.reply.clear();
             if stream.opening_deadline(&self.limits).is_some_and(|deadline| deadline <= now) {
+                let why = "it was not set up in time (limits.request_time)";
+                outbox.report(Report::HttpClosed { peer: stream.peer, why });
                 self.conclude(now, id, Fate::Ends(Close::Flushed), outbox);
                 continue;
             }
@@ -369,8 +377,11 @@ impl Streams {
                     stream.http.respond(now, &answer.response(), &mut core.dates, close, &mut self.reply);
                     Close::Flushed
                 }
-                Next::Close if stream.unsent > 0 => Close::Now,
-                Next::Close => Close::Flushed,
+                Next::Close => {
+                    let why = "it rests, or takes no answers (limits.idle_time)";
+                    outbox.report(Report::HttpClosed { peer: stream.peer, why });
+                    if stream.unsent > 0 { Close::Now } else { Close::Flushed }
+                }
             };
             let sent = stream.tls.as_mut().map_or(Ok(()), |session| session.send(&self.reply));
             let how = if sent.is_ok() { how } else { Close::Now };

@@ -123,3 +123,24 @@ fn new_calls_are_refused_while_there_is_more_to_do_than_can_be_done_and_nothing_
     );
     assert!(relieved, "{outbox:?}");
 }
+
+#[test]
+fn whoever_looks_for_the_reason_of_a_closed_connection_finds_it() {
+    let mut controller = controller("[http]\nhttps = []\nhttp = [\"127.0.0.1:6667\"]");
+    let mut outbox = Outbox::new();
+    let _wake = controller.handle(Tick::ZERO, accepted(0, 0), &mut outbox);
+    outbox.clear();
+    let later = Tick::ZERO + std::time::Duration::from_secs(76);
+    let _wake = controller.handle(later, Input::Timeout, &mut outbox);
+    let said: Vec<String> = outbox
+        .outputs()
+        .filter_map(|output| match output {
+            Output::Report(report) => Some(report.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        said.iter().any(|line| line.starts_with("HTTP connection closed") && line.contains("idle_time")),
+        "{said:?}"
+    );
+}
