@@ -78,13 +78,11 @@ pub struct Hex {
 
 impl Hex {
     fn of(bytes: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0');
+        // Reckoned and not looked up: the compiler does many at once.
+        let digit = |half: u8| half + if half > 9 { b'a' - 10 } else { b'0' };
         let mut digits = [0; 64];
-        for (pair, byte) in digits.chunks_mut(2).zip(bytes) {
-            for (slot, value) in pair.iter_mut().zip([byte >> 4, *byte]) {
-                *slot = digit(value);
-            }
+        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
         Self { digits, length: (bytes.len().min(32) * 2) as u8 }
     }

@@ -1,6 +1,7 @@
 //! What a call is asked to be, in plain values: whoever asks knows nothing of SIP messages.
 
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,19 @@ use crate::users::SipCredentials;
 const SCHEME: &str = "sip:";
 
 /// Somebody who can be called: a user part and the host that it lies at.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Party {
     /// The SIP URI.
     uri: Arc<str>,
     /// `user@host`, unescaped, as people write it, where it is not what stands in the URI.
     text: Option<Arc<str>>,
+}
+
+/// Of the URI alone, which tells all parties apart.
+impl Hash for Party {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.uri.hash(state);
+    }
 }
 
 /// A text that names nobody who could be called.

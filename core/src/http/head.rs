@@ -76,18 +76,19 @@ impl<'a> Fields<'a> {
 
     /// The values of all fields of this name, in order.
     pub(crate) fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let named = self.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.trim_matches([' ', '\t', '\r']))
     }
 
-    /// Names and values of all fields, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    /// Names of all fields, in order, and values with the white space around them.
+    fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
             let end = memchr::memchr(b'\n', rest.as_bytes())?;
             let line = rest.get(..end)?;
             rest = rest.get(end + 1..)?;
             let colon = memchr::memchr(b':', line.as_bytes())?;
-            Some((line.get(..colon)?, line.get(colon + 1..)?.trim_matches([' ', '\t', '\r'])))
+            Some((line.get(..colon)?, line.get(colon + 1..)?))
         })
     }
 }

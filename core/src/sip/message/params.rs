@@ -1,6 +1,6 @@
 //! Parameters: `;name=value;flag` behind a URI, a name-addr or a Via value.
 
-use super::scan::{NOT_PARAM_NAME, PARAM_STOP, cut, until};
+use super::scan::{NOT_PARAM_NAME, PARAM_STOP, behind_alphanumeric, cut, until};
 use super::{Fault, is_token_byte, trim};
 
 /// A parameter list as it was sent, without the first semicolon. Names compare without case.
@@ -81,7 +81,8 @@ impl<'a> Plain<'a> {
         if bytes.get(name_end) != Some(&b'=') {
             return Some(Self { name, value: None, end: name_end });
         }
-        let mut end = until(bytes, name_end + 1, stops);
+        // What a tag or a branch is made of.
+        let mut end = until(bytes, behind_alphanumeric(bytes, name_end + 1), stops);
         // Only the first equals sign ends the name.
         while bytes.get(end) == Some(&b'=') {
             end = until(bytes, end + 1, stops);
