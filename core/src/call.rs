@@ -86,6 +86,8 @@ pub(crate) struct Calls {
     names: Names,
     wheel: Wheel<Key<Call>>,
     in_progress: usize,
+    /// Calls that are neither in progress nor over: what may still be notified is waited for.
+    lingering: usize,
     /// How many may be in progress: this worker's part of `max_calls`, which it may lend.
     permits: usize,
     /// How many records of calls that are over are kept.
@@ -150,6 +152,7 @@ impl Calls {
             names: Names::new(Keyed::new(&mut keys)),
             wheel: Wheel::new(),
             in_progress: 0,
+            lingering: 0,
             permits,
             most_records: permits.max(1),
             ended: VecDeque::new(),
@@ -226,6 +229,10 @@ impl Calls {
         let in_progress = self.calls.iter().filter(|(_, call)| call.is_in_progress()).count();
         if in_progress != self.in_progress {
             return Err(format!("{in_progress} calls are in progress, {} are counted", self.in_progress));
+        }
+        let lingering = self.calls.iter().filter(|(_, call)| call.flow.is_lingering()).count();
+        if lingering != self.lingering {
+            return Err(format!("{lingering} calls linger, {} are counted", self.lingering));
         }
         for (key, call) in self.calls.iter() {
             let legs = call.flow.legs();
@@ -348,13 +355,23 @@ impl Calls {
         let Some(call) = self.calls.get_mut(key) else { return };
         let before = outbox.enter(Some(sequence(key)));
         let was_in_progress = call.flow.is_in_progress();
+        let was_lingering = call.flow.is_lingering();
         let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
         let (legs, departed, record) = (&mut self.legs, &mut self.departed, &mut call.record);
         let mut desk = Desk { call: key, legs, departed, record, stack: &mut stack };
         happen(&mut call.flow, &mut desk);
         call.flow.fall_back(&mut desk);
+        // No more calls linger than records are kept: else nothing but time would bound them.
+        if !was_lingering && call.flow.is_lingering() && self.lingering >= self.most_records {
+            call.flow.timeout(&mut desk);
+        }
         if was_in_progress && !call.flow.is_in_progress() {
             self.in_progress -= 1;
+        }
+        match (was_lingering, call.flow.is_lingering()) {
+            (false, true) => self.lingering += 1,
+            (true, false) => self.lingering -= 1,
+            _ => {}
         }
         self.rename(now, key);
         outbox.enter(before);

@@ -35,6 +35,11 @@ impl Flow {
         }
     }
 
+    /// Whether what may still be notified is waited for, and nothing else.
+    pub(crate) fn is_lingering(&self) -> bool {
+        !self.is_in_progress() && !self.is_over()
+    }
+
     /// Nothing more will happen: only what is shown is kept.
     pub(crate) fn settle(&mut self) {
         match self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cordboard_core::softphone::{PhoneState, Pickup, Referral, Temper, WhenLeft};
+use cordboard_tests::hand::{Hand, sdp};
 use cordboard_tests::world::{Setting, World};
 
 use super::{expect, referred};
@@ -77,5 +78,36 @@ fn the_status_document_tells_the_whole_call() {
         world.sent("INVITE")[0].lines().find_map(|l| l.strip_prefix("Call-ID: ").map(str::to_owned));
     assert_eq!(body.matches(&format!("<call-id>{}</call-id>", call_id.unwrap())).count(), 5);
     assert!(body.contains("<timestamp>12692683"), "{body}");
+    world.expect_nothing_left();
+}
+
+#[test]
+fn no_more_calls_wait_for_what_may_still_be_notified_than_there_may_be_calls() {
+    let setting = Setting { calls: "max_calls = 1", ..Setting::default() };
+    let mut world = World::new(setting, Vec::new());
+    // Each is referred, and hangs up without telling what comes of it.
+    let vanish = |world: &mut World, port| {
+        let phone = Hand::new(world, port);
+        let path = format!("/callcontroller/{}/two", phone.user());
+        assert_eq!(world.ask("POST", &format!("{path}?agent=agent"), "").0, 200);
+        let invite = phone.next(world, "INVITE");
+        phone.reply(world, &invite, "200 OK", "", &sdp(4001, 1, "sendrecv"));
+        let refer = phone.next(world, "REFER");
+        phone.reply(world, &refer, "202 Accepted", "", "");
+        phone.request(world, &invite, "BYE", "", "");
+        phone.next(world, "SIP/2.0 200");
+        path
+    };
+    let outcome = |world: &mut World, path: &str| {
+        let (_, _, body) = world.ask("GET", path, "Accept: application/json\r\n");
+        let call: serde_json::Value = serde_json::from_str(&body).expect("it is JSON");
+        call["outcome"]["state"].as_str().unwrap_or("none").to_owned()
+    };
+    let first = vanish(&mut world, 7101);
+    let second = vanish(&mut world, 7102);
+    assert_eq!(outcome(&mut world, &first), "accepted", "a NOTIFY may still tell");
+    assert_eq!(outcome(&mut world, &second), "unknown", "it has no room to wait for one");
+    world.pass(Duration::from_secs(40));
+    assert_eq!(outcome(&mut world, &first), "unknown");
     world.expect_nothing_left();
 }

@@ -162,7 +162,8 @@ impl Outside {
         let census = self.controller.census();
         let transactions = census.client_transactions + census.server_transactions;
         let bounds = [
-            (census.calls, 2 * MOST_CALLS),
+            // In progress, lingering, and over.
+            (census.calls, 3 * MOST_CALLS),
             (census.calls_in_progress, MOST_CALLS),
             (census.legs, 24 * MOST_CALLS),
             (census.connections, MOST_CONNECTIONS),
