@@ -40,6 +40,11 @@ impl Backlog {
         self.inputs += inputs;
     }
 
+    /// All is done; whether the machine was told that it is behind.
+    pub(crate) fn rest(&mut self) -> bool {
+        !std::mem::take(&mut self.told).is_zero()
+    }
+
     /// How far behind the machine is to be told that we are, if that is news.
     pub(crate) fn news(&mut self, now: Instant) -> Option<Duration> {
         self.news_by(now, thread_clock)
@@ -91,6 +96,16 @@ mod tests {
         backlog.begin(start + millis(601));
         assert_eq!(after(&mut backlog, 601, 500), Some(millis(0)));
         assert_eq!(after(&mut backlog, 900, 500), None);
+    }
+
+    #[test]
+    fn whoever_rests_tells_once_that_nothing_waits_any_more() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        backlog.took(FEW);
+        assert_eq!(backlog.news_by(start + millis(5), || millis(5)), Some(millis(1)));
+        assert!(backlog.rest());
+        assert!(!backlog.rest());
     }
 
     #[test]

@@ -137,6 +137,9 @@ impl<'e> Net<'e> {
             let nothing_waits = self.receiver.is_empty() || !std::mem::take(&mut self.has_datagrams);
             let event = self.next_event().await;
             if nothing_waits {
+                if self.backlog.rest() {
+                    self.hand_in(Input::Behind(Duration::ZERO));
+                }
                 self.backlog.begin(Instant::now());
             }
             if let Some(event) = event {

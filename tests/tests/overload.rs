@@ -39,3 +39,19 @@ fn a_flood_does_not_drown_the_calls_that_were_taken_and_whoever_is_refused_is_to
         (afterwards.outcome.completed == 1).then_some(())
     });
 }
+
+#[test]
+fn after_a_flood_every_worker_takes_calls_again_also_those_that_rest() {
+    let setup = Setup { workers: Some(2), behind: Some("1ms"), ..Setup::default() };
+    let mut server = Stand::server(setup).expect("it starts");
+    let trusted = server.trusted();
+    let flooded = server.measure(&trusted, flood()).expect("the flood passes");
+    assert!(flooded.outcome.refused > 0, "it was one");
+    // One connection, whose worker stands in for the other one.
+    let width = Width { connections: 1, each: 1 };
+    let few = Job { pace: Pace::Closed { calls: 20, window: 1 }, width, ..flood() };
+    wait_for("calls that are all taken again", || {
+        let afterwards = server.measure(&trusted, few).expect("it goes on");
+        (afterwards.outcome.completed == 20).then_some(())
+    });
+}

@@ -206,15 +206,16 @@ impl<M: Machine> EventLoop<M> {
         first: Vec<Input<'static>>,
     ) -> io::Result<()> {
         let seat = self.seat.clone();
-        seat.set_desk(Some(Desk::new(machine, std::mem::take(&mut self.ports))));
+        let mut desk = Desk::new(machine, std::mem::take(&mut self.ports));
         let mut ready = Ready::new();
         self.now = Instant::now();
         self.pulse(host);
-        let mut wake = self.sit_down(&seat, host, |own, driven| {
-            own.hand_in(driven, Input::Timeout);
-            first.into_iter().for_each(|input| own.hand_in(driven, input));
-            own.settle(driven);
-        });
+        let mut driven = Driven { desk: &mut desk, host };
+        self.hand_in(&mut driven, Input::Timeout);
+        first.into_iter().for_each(|input| self.hand_in(&mut driven, input));
+        self.settle(&mut driven);
+        let mut wake = desk.await_wake();
+        seat.set_desk(Some(desk));
         while !self.drained {
             self.pace.took(std::mem::take(&mut self.turn_inputs), self.now);
             let timeout = self.timeout(wake);
@@ -252,10 +253,15 @@ impl<M: Machine> EventLoop<M> {
         waited?;
         self.now = Instant::now();
         // A stream that always has more delays nobody else by more than its turn.
-        if !self.unfinished.iter().any(|source| matches!(source, Source::Port(_))) {
+        if !self.leaves_datagrams() {
             self.backlog.begin(self.now);
         }
         Ok(())
+    }
+
+    /// Whether datagrams were left in a socket.
+    fn leaves_datagrams(&self) -> bool {
+        self.unfinished.iter().any(|source| matches!(source, Source::Port(_)))
     }
 
     /// Tells the machine for how long there has been more to do than was done, if that has changed.
@@ -286,6 +292,10 @@ impl<M: Machine> EventLoop<M> {
         // An answer that is there already comes before the timer that waits for it.
         if matches!(driven.desk.wake(), Wake::At(at, _) if at <= self.tick()) {
             self.hand_in(driven, Input::Timeout);
+        }
+        // Whoever stands in for us cannot tell that nothing waits any more.
+        if !self.leaves_datagrams() && self.backlog.rest() {
+            self.hand_in(driven, Input::Behind(Duration::ZERO));
         }
         self.settle(driven);
         while std::mem::take(&mut self.own_mail) {
@@ -640,6 +650,8 @@ impl<M: Machine> EventLoop<M> {
         self.listeners.clear();
         let until = self.now + FAREWELL;
         while self.connections.keep_waiting() && self.now < until {
+            // Nobody reads them any more, and they would keep us from waiting.
+            drop(self.seat.letters());
             self.wait(ready, Some(until.saturating_duration_since(self.now)))?;
             for event in ready.streams() {
                 let Source::Connection(id) = Source::of(event.token()) else { continue };
