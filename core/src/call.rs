@@ -356,13 +356,14 @@ impl Calls {
         let before = outbox.enter(Some(sequence(key)));
         let was_in_progress = call.flow.is_in_progress();
         let was_lingering = call.flow.is_lingering();
+        let most_lingering = self.endpoint.config.calls.max_calls;
         let mut stack = Stack { now, outbox: &mut *outbox, endpoint: &mut self.endpoint };
         let (legs, departed, record) = (&mut self.legs, &mut self.departed, &mut call.record);
         let mut desk = Desk { call: key, legs, departed, record, stack: &mut stack };
         happen(&mut call.flow, &mut desk);
         call.flow.fall_back(&mut desk);
-        // No more calls linger than records are kept: else nothing but time would bound them.
-        if !was_lingering && call.flow.is_lingering() && self.lingering >= self.most_records {
+        // Else nothing but time would bound them.
+        if !was_lingering && call.flow.is_lingering() && self.lingering >= most_lingering {
             call.flow.timeout(&mut desk);
         }
         if was_in_progress && !call.flow.is_in_progress() {

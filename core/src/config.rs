@@ -246,7 +246,7 @@ pub struct Limits {
     pub sip_headers: usize,
     /// Events in a call's record.
     pub record_events: usize,
-    /// What came last has to wait so long for what came before until new calls are refused.
+    /// So long a worker has to work on what has come in already until new calls are refused.
     pub behind: Duration,
 }
 

@@ -62,7 +62,7 @@ impl Names {
         let is_sound = |named: &Named| {
             calls.get(named.call).is_some_and(|call| self.find(&call.name, calls) == Some(named.call))
         };
-        self.named.iter().all(is_sound)
+        self.named.len() <= calls.len() && self.named.iter().all(is_sound)
     }
 }
 

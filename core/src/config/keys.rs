@@ -187,7 +187,8 @@ impl Calls {
         keys.table("calls", "How calls are placed.");
         keys.within(
             "max_calls",
-            "Calls at once; one more is answered 503.",
+            "Calls at once; one more is answered 503. As many that are over wait, at each worker, for what a phone may still \
+             notify.",
             &mut self.max_calls,
             1..=10_000_000,
         );
@@ -301,8 +302,8 @@ impl Limits {
         );
         keys.within(
             "behind",
-            "When what comes in has to wait so long for what came before, new calls are taken at a pace at which it does \
-             not, and the others are refused (503), so that those in progress go on.",
+            "When a worker has so long to work on what has come in already, new calls are taken at a pace at which it has not, \
+             and the others are refused (503), so that those in progress go on.",
             &mut self.behind,
             millis(1)..=secs(60),
         );
