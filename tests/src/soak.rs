@@ -3,7 +3,7 @@
 //!
 //! One thread plays all phones and all programs that order calls. How each call has to end is known when it is drawn
 //! ([`plan`]), and is checked with the phones and by HTTP; what the server needs for it is counted by fifths of the time
-//! ([`tally`]), and judged in the end ([`judge`]).
+//! ([`tally`]), and judged in the end ([`judge`](mod@judge)).
 
 pub mod abuse;
 pub mod agenda;

@@ -39,7 +39,8 @@ impl Goal {
             what: what.to_owned(),
             measured: format!("{measured:.places$}"),
             goal: format!("<= {most:.places$}"),
-            is_met: measured <= most,
+            // Nothing at all was not measured.
+            is_met: measured > 0.0 && measured <= most,
         }
     }
 
