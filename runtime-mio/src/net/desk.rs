@@ -106,3 +106,70 @@ impl<M: Machine> Desk<M> {
         self.ports.iter().all(Port::has_no_news)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cordboard_core::Report;
+    use cordboard_core::io::{ConnectionId, Reason};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    /// Writes to a connection when its time comes, and wants to be called again at the time that it is called with.
+    struct Writer;
+
+    impl Machine for Writer {
+        fn handle(&mut self, now: Tick, input: Input<'_>, outbox: &mut Outbox) -> Wake {
+            if matches!(input, Input::Timeout) {
+                outbox.write(ConnectionId(0), |out| out.push(b'x'));
+            }
+            Wake::At(now, Reason::Call)
+        }
+    }
+
+    struct Nobody;
+
+    impl Host for Nobody {
+        fn ready(&mut self, _token: usize) -> Vec<Input<'static>> {
+            Vec::new()
+        }
+
+        fn report(&mut self, _report: &Report) {}
+
+        fn passed(&mut self, _from: SocketAddr, _to: SocketAddr, _bytes: &[u8]) {}
+    }
+
+    fn at(millis: u64) -> Tick {
+        Tick::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_only_its_own_loop_can_do_stays_for_it_with_all_that_comes_behind() {
+        let mut desk = Desk::new(Writer, Vec::new());
+        let mut stand_in =
+            |desk: &mut Desk<Writer>| desk.stand_in(&mut Headers::new(), &mut Nobody, Instant::now());
+        desk.handle(at(1), Input::Drain);
+        assert!(stand_in(&mut desk), "there is nothing to be done");
+        desk.handle(at(2), Input::Timeout);
+        desk.handle(at(3), Input::Drain);
+        assert!(!stand_in(&mut desk), "nobody else has its connections");
+        assert!(!stand_in(&mut desk));
+        assert!(matches!(
+            desk.outbox.pop(),
+            Some(Output::Write { connection: ConnectionId(0), bytes: b"x" })
+        ));
+    }
+
+    #[test]
+    fn a_loop_that_waits_for_longer_than_its_machine_is_told_of_once() {
+        let mut desk = Desk::new(Writer, Vec::new());
+        assert_eq!(desk.await_wake(), Wake::Idle);
+        desk.handle(at(500), Input::Drain);
+        assert!(desk.is_awaited_too_late(), "it would wait for ever");
+        assert!(!desk.is_awaited_too_late());
+        desk.handle(at(600), Input::Drain);
+        assert!(!desk.is_awaited_too_late(), "it comes too early, and waits again");
+        desk.handle(at(400), Input::Drain);
+        assert!(desk.is_awaited_too_late());
+    }
+}

@@ -1,7 +1,8 @@
 //! Measures the server by real sockets, beside a stand-in that only moves the same packets, and prints tables.
 //!
 //! `cargo build --release -p cordboard && cargo run --release -p cordboard-tests --bin load`: all rows, in some 80 seconds.
-//! `load refer half` measures these; `load --calls N --window N --rest N --seconds N --rounds N --connections N` says how much.
+//! `load refer half` measures these; `load --calls N --window N --rest N --seconds N --rounds N --connections N` says how
+//! much, and `--workers N` how many workers the server has where the row does not say.
 //! Everything is started here and ended here, on loopback addresses. Rows alternate over several rounds, and medians are
 //! shown: quote ratios of one run, never seconds, for machines differ and are noisy.
 //!

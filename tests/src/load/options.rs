@@ -7,6 +7,7 @@ use super::orders::Method;
 
 /// How it is called.
 pub const USAGE: &str = "usage: load [ROW ...] [--calls N] [--window N] [--rest N] [--seconds N] [--rounds N] [--connections N]\n\
+    [--workers N]\n\
     rows: refer digest invite half rest workers overload; all of them without a name";
 
 /// One thing that is measured.
@@ -64,6 +65,8 @@ pub struct Options {
     pub rounds: usize,
     /// Connections by which calls are ordered.
     pub connections: usize,
+    /// Workers of the server where the row does not say; without a number as many as it chooses.
+    pub workers: Option<usize>,
 }
 
 /// How many times the window are held at once where calls are held for a second.
@@ -79,6 +82,7 @@ impl Default for Options {
             time: Duration::from_secs(3),
             rounds: 3,
             connections: 4,
+            workers: None,
         }
     }
 }
@@ -121,6 +125,7 @@ impl Task {
                 "--seconds" => options.time = Duration::from_secs(number),
                 "--rounds" => options.rounds = small,
                 "--connections" => options.connections = small,
+                "--workers" => options.workers = Some(small),
                 _ => return Err(format!("{word}: no such option")),
             }
         }

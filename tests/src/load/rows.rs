@@ -70,11 +70,15 @@ impl Bench<'_> {
         Job { pace: Pace::Open { rate, time: self.options.time }, width: WIDE, ..self.refers() }
     }
 
+    fn setup(&self) -> Setup {
+        Setup { workers: self.options.workers, ..Setup::default() }
+    }
+
     /// Floor and server by turns, on the same calls.
     fn calls(&mut self) -> io::Result<()> {
         let wanted = |row| self.options.rows.contains(&row);
         let (refer, digest, invite) = (wanted(Row::Refer), wanted(Row::Digest), wanted(Row::Invite));
-        let mut server = Stand::server(Setup::default())?;
+        let mut server = Stand::server(self.setup())?;
         let mut refer_floor = Stand::floor(&self.program, Method::Refer)?;
         let mut invite_floor = Stand::floor(&self.program, Method::Invite)?;
         let plain = refer_floor.trusted();
@@ -119,7 +123,7 @@ impl Bench<'_> {
 
     /// Orders in even steps at half of the peak.
     fn half(&mut self) -> io::Result<()> {
-        let mut server = Stand::server(Setup::default())?;
+        let mut server = Stand::server(self.setup())?;
         let trusted = server.trusted();
         let peak = match self.peak {
             Some(peak) => peak,
@@ -145,7 +149,7 @@ impl Bench<'_> {
     fn rest(&mut self) -> io::Result<()> {
         let rest = self.options.rest;
         let calls = rest + self.options.calls.max(10_000);
-        let setup = Setup { calls: Some(calls), ..Setup::default() };
+        let setup = Setup { calls: Some(calls), ..self.setup() };
         let (mut empty, mut full) = (Stand::server(setup)?, Stand::server(setup)?);
         let (to_empty, to_full) = (empty.trusted(), full.trusted());
         // What the first calls of all make grow is no matter of those that rest.
