@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 
 /// So many, whatever machine this is.
 const WORKERS: usize = 3;
-/// A worker has two connections before the next one has any.
-const LINES: usize = 2 * WORKERS;
+/// A worker has four connections before the next one has any.
+const LINES: usize = 4 * WORKERS;
 const AGENT: &str = "agent";
 
 /// A server with three workers and this at the end of its configuration; it is the production runtime, the other has one.

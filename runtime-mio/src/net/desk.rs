@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_only_its_own_loop_can_do_stays_for_it_with_all_that_comes_behind() {
         let mut desk = Desk::new(Writer, Vec::new());
-        let mut stand_in =
+        let stand_in =
             |desk: &mut Desk<Writer>| desk.stand_in(&mut Headers::new(), &mut Nobody, Instant::now());
         desk.handle(at(1), Input::Drain);
         assert!(stand_in(&mut desk), "there is nothing to be done");

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::tokens::Source;
 
 /// So many connections a worker has before the next one is given any.
-const TOGETHER: usize = 2;
+const TOGETHER: usize = 4;
 
 /// What one worker's loop has for another's.
 #[derive(Debug)]
@@ -260,13 +260,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_workers_are_given_two_connections_each_before_the_next_and_then_all_alike_until_they_are_full()
-     {
+    fn the_first_workers_are_given_four_connections_each_before_the_next_and_then_all_alike() {
         let polls: Vec<_> = (0..3).map(|_| mio::Poll::new().expect("a poll")).collect();
-        let rooms: Vec<_> = polls.iter().map(|poll| (poll.registry(), 3)).collect();
+        let rooms: Vec<_> = polls.iter().map(|poll| (poll.registry(), 6)).collect();
         let seats = seats::<()>(&rooms, Instant::now()).expect("seats");
         let deal = || seats.first().and_then(Seat::deal).map_or(0, |worker| worker.0);
-        let dealt: Vec<u8> = (0..9).map(|_| deal()).collect();
-        assert_eq!(dealt, [0, 0, 1, 1, 2, 2, 0, 1, 2]);
+        let dealt: Vec<u8> = (0..15).map(|_| deal()).collect();
+        assert_eq!(dealt, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 1, 2]);
     }
 }
