@@ -27,6 +27,7 @@ enum Seen {
     Timeout(Tick),
     Pulse(Instant),
     Paused,
+    Behind(Duration),
 }
 
 /// Echoes what it gets, but obeys these words: `drain`, `timer`, `busy`, `pause` (datagrams), `big`, `bye`, `big bye`, `go`,
@@ -102,7 +103,8 @@ impl Machine for Echo {
                 self.wake = if self.busy > 0 { Wake::At(now, Reason::MoreWork) } else { Wake::Idle };
             }
             // Who said `pause` does not wait for the answer.
-            Input::Unreachable { .. } | Input::Behind(_) => {}
+            Input::Unreachable { .. } => {}
+            Input::Behind(by) => self.tell(Seen::Behind(by)),
             other => panic!("nobody sent {other:?}"),
         }
         self.wake
@@ -192,6 +194,7 @@ impl Running {
             Seen::Timeout(at) => Some(Seen::Timeout(*at)),
             Seen::Pulse(at) => Some(Seen::Pulse(*at)),
             Seen::Paused => Some(Seen::Paused),
+            Seen::Behind(_) => None,
         })
     }
 
@@ -392,6 +395,27 @@ fn a_connection_its_bytes_and_its_end_that_come_together_are_all_seen() {
     assert_eq!(running.next(), Seen::Accepted(ListenerId(0), ConnectionId(0)));
     assert_eq!(running.next(), Seen::Received(5));
     running.wait(|seen| (*seen == Seen::Lost(ConnectionId(0))).then_some(()));
+}
+
+#[test]
+fn whoever_was_behind_is_told_when_nothing_waits_any_more_though_nothing_else_comes() {
+    let running = Running::start();
+    let mut stream = running.connect();
+    exchange(&mut stream, b"hello");
+    let socket = speaker();
+    // More than one turn takes, in the first of which the stream gets ready behind what it leaves.
+    running.at_once(|| {
+        socket.send_to(b"pause", running.datagrams[0]).expect("sent");
+        for _ in 0..1_500 {
+            socket.send_to(b"x", running.datagrams[0]).expect("sent");
+        }
+    });
+    running.wait(|seen| (*seen == Seen::Paused).then_some(()));
+    stream.write_all(b"hello").expect("sent");
+    running.gate.send(()).expect("the machine waits");
+    let behind = || running.wait(|seen| if let Seen::Behind(by) = seen { Some(*by) } else { None });
+    assert!(behind() > Duration::ZERO);
+    while behind() > Duration::ZERO {}
 }
 
 #[test]
